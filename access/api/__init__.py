@@ -1,0 +1,1 @@
+"""REST of the access room, and the base view that the rooms above build on."""

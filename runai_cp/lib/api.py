@@ -1,0 +1,91 @@
+"""The DRF base: one error shape for every door, and views that say which action each method needs.
+
+Errors are ``{code, message, details}`` of the public API with the members of RFC 9457 problem details added.
+"""
+
+import logging
+from typing import Any, ClassVar
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from runai_cp.lib.errors import DomainError, Invalid, NotAllowed, NotAuthenticated, NotFound
+
+log = logging.getLogger(__name__)
+PROBLEM = "application/problem+json"
+
+
+class ApiView(APIView):
+    """Base of all API views. ``allow`` maps an HTTP method to the action (or marker) it needs; see ``access.guard``."""
+
+    allow: ClassVar[dict[str, Any]] = {}
+
+
+def body(request: Request) -> dict[str, Any]:
+    """The JSON object of a request. Raises ``Invalid`` for anything else."""
+    data = request.data
+    if not isinstance(data, dict):
+        raise Invalid(message="The body must be a JSON object.")
+    return dict(data)
+
+
+def problem(error: DomainError) -> dict[str, Any]:
+    """The response body of an error."""
+    answer: dict[str, Any] = {
+        "code": error.status,
+        "message": error.message,
+        "title": error.title,
+        "status": error.status,
+        "type": "about:blank",
+    }
+    if isinstance(error, Invalid) and error.fields:
+        answer["details"] = error.message
+        answer["errors"] = [
+            {
+                "field": item.field,
+                "message": item.message,
+                "given": None if item.given is None else str(item.given)[:200],
+                "allowed": item.allowed,
+            }
+            for item in error.fields
+        ]
+    elif error.details:
+        answer["details"] = ", ".join(f"{key}: {value}" for key, value in error.details.items())
+    return answer
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's EXCEPTION_HANDLER. An unknown exception is left to Django: a 500 page, logged with its request id."""
+    domain = _as_domain(error)
+    if domain is None:
+        return None
+    response = Response(problem(domain), status=domain.status, content_type=PROBLEM)
+    response.exception = True
+    if isinstance(domain, NotAuthenticated):
+        response["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, exceptions.Throttled) and error.wait:
+        response["Retry-After"] = str(int(error.wait) + 1)
+    return response
+
+
+def _as_domain(error: Exception) -> DomainError | None:
+    match error:
+        case DomainError():
+            return error
+        case Http404():
+            return NotFound()
+        case PermissionDenied() | exceptions.PermissionDenied():
+            return NotAllowed(str(error) or "")
+        case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
+            return NotAuthenticated(str(error.detail))
+        case exceptions.ValidationError() | exceptions.ParseError():
+            return Invalid(message=f"The body cannot be read: {error.detail}")
+        case exceptions.APIException():
+            other = DomainError(str(error.detail))
+            other.status = error.status_code
+            return other
+    return None

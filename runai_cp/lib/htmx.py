@@ -1,0 +1,32 @@
+"""Decide once whether a request wants the page or one of the partials the page owns."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
+from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+
+
+def wants_partial(request: HttpRequest) -> bool:
+    htmx = getattr(request, "htmx", None)
+    return bool(htmx) and not htmx.boosted
+
+
+def render_page(
+    request: HttpRequest, template: str, context: Mapping[str, Any], partial: str | None = None, status: int = 200
+) -> HttpResponse:
+    """Render ``template``, or ``template#partial`` for an htmx request that is not boosted.
+
+    A partial carries a weak ETag of its bytes; a refresh that finds nothing new is answered with 304.
+    """
+    fragment = partial is not None and wants_partial(request)
+    response = render(request, f"{template}#{partial}" if fragment else template, dict(context), status=status)
+    patch_vary_headers(response, ["HX-Request"])
+    if fragment and status == 200:
+        etag = f'W/"{hashlib.blake2b(response.content, digest_size=12).hexdigest()}"'
+        if request.headers.get("If-None-Match") == etag:
+            return HttpResponseNotModified(headers={"ETag": etag, "Vary": "HX-Request"})
+        response["ETag"] = etag
+    return response

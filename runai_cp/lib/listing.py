@@ -1,0 +1,196 @@
+"""Filter, sort, search, page and count a QuerySet in the words of the public API (runai-api.md section c).
+
+A list declares its fields once; the API, the console and exports read the same declaration.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Model, Q, QuerySet
+from django.utils.dateparse import parse_datetime
+
+from runai_cp.lib.errors import FieldError, Invalid
+
+OPERATORS = ("==", "!=", "<=", ">=", "=@", "!@", "=^", "=$")
+_LOOKUP = {
+    "==": "exact",
+    "!=": "exact",
+    "<=": "lte",
+    ">=": "gte",
+    "=@": "icontains",
+    "!@": "icontains",
+    "=^": "istartswith",
+    "=$": "iendswith",
+}
+_TEXT_ONLY = {"=@", "!@", "=^", "=$"}
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One filterable field: ``path`` is the ORM lookup, ``kind`` the type values are read as."""
+
+    path: str
+    kind: type = str
+    sortable: bool = True
+    filterable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    field: str
+    operator: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """What one request asks of a list."""
+
+    filters: tuple[Filter, ...] = ()
+    search: str = ""
+    sort_by: str = ""
+    descending: bool = False
+    offset: int = 0
+    limit: int = DEFAULT_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    rows: Sequence[Any]
+    offset: int
+    next: int | None
+    """Offset of the next page; None on the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The declaration of a list. ``default_sort`` is an ORM ordering; the primary key is added as a tie-break."""
+
+    fields: Mapping[str, Field]
+    search_paths: tuple[str, ...] = ()
+    default_sort: tuple[str, ...] = ("-created_at",)
+    max_limit: int = MAX_LIMIT
+    default_limit: int = DEFAULT_LIMIT
+    _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        names = "|".join(sorted((re.escape(name) for name in self.fields), key=len, reverse=True)) or "(?!)"
+        operators = "|".join(re.escape(item) for item in OPERATORS)
+        object.__setattr__(self, "_pattern", re.compile(rf"(?:^|,)({names})({operators})"))
+
+    def parse(self, params: Mapping[str, Any]) -> ListQuery:
+        """Read ``filterBy``, ``search``, ``sortBy``, ``sortOrder``, ``offset`` and ``limit``. Raises ``Invalid``."""
+        raw = params.getlist("filterBy") if hasattr(params, "getlist") else params.get("filterBy", [])
+        errors: list[FieldError] = []
+        filters = tuple(item for text in raw if text for item in self._filters(text, errors))
+        query = ListQuery(
+            filters=filters,
+            search=str(params.get("search", "")).strip(),
+            sort_by=self._sort_by(str(params.get("sortBy", "")), errors),
+            descending=self._descending(str(params.get("sortOrder", "") or "asc"), errors),
+            offset=_integer(params, "offset", 0, 0, None, errors),
+            limit=_integer(params, "limit", self.default_limit, 1, self.max_limit, errors),
+        )
+        if errors:
+            raise Invalid(*errors)
+        return query
+
+    def _filters(self, text: str, errors: list[FieldError]) -> list[Filter]:
+        # A comma inside a value looks like the separator: split only where a known field and an operator follow.
+        hits = list(self._pattern.finditer(text))
+        if not hits or hits[0].start() != 0:
+            allowed = [name for name, item in self.fields.items() if item.filterable]
+            message = f"expected FIELD OPERATOR VALUE with a field of {allowed} and an operator of {list(OPERATORS)}"
+            errors.append(FieldError("filterBy", message, text, allowed))
+            return []
+        ends = [hit.start() for hit in hits[1:]] + [len(text)]
+        return [Filter(hit[1], hit[2], text[hit.end() : end]) for hit, end in zip(hits, ends, strict=True)]
+
+    def _sort_by(self, name: str, errors: list[FieldError]) -> str:
+        # Some clients on Python 3.11 send the enum's full name ("ProjectFilterSortFields.NAME"): runai-api.md c.10.
+        short = name.rsplit(".", 1)[-1]
+        match = next((key for key in self.fields if key.lower() == short.replace("_", "").lower()), "")
+        allowed = [key for key, item in self.fields.items() if item.sortable]
+        if name and match not in allowed:
+            errors.append(FieldError("sortBy", f"unknown field; allowed are {allowed}", name, allowed))
+        return match if name else ""
+
+    def _descending(self, order: str, errors: list[FieldError]) -> bool:
+        if order.lower() not in {"asc", "desc"}:
+            errors.append(FieldError("sortOrder", "allowed are asc and desc", order, ["asc", "desc"]))
+        return order.lower() == "desc"
+
+    def filtered(self, rows: "QuerySet[Any]", query: ListQuery) -> "QuerySet[Any]":
+        """Rows that match every filter and the search text. Raises ``Invalid`` for a value of the wrong type."""
+        for item in query.filters:
+            rows = rows.filter(self._condition(item))
+        if query.search:
+            anywhere = Q()
+            for path in self.search_paths:
+                anywhere |= Q(**{f"{path}__icontains": query.search})
+            rows = rows.filter(anywhere)
+        return rows
+
+    def _condition(self, item: Filter) -> Q:
+        declared = self.fields[item.field]
+        if item.operator in _TEXT_ONLY and declared.kind is not str:
+            raise Invalid(FieldError("filterBy", f"{item.field} is no text: use ==, !=, <= or >=", item.value))
+        value = item.value if item.operator in _TEXT_ONLY else _value(declared.kind, item)
+        condition = Q(**{f"{declared.path}__{_LOOKUP[item.operator]}": value})
+        return ~condition if item.operator.startswith("!") else condition
+
+    def ordered(self, rows: "QuerySet[Any]", query: ListQuery) -> "QuerySet[Any]":
+        order = self.default_sort
+        if query.sort_by:
+            order = (("-" if query.descending else "") + self.fields[query.sort_by].path,)
+        return rows.order_by(*order, "pk")
+
+    def page(self, rows: "QuerySet[Any]", query: ListQuery) -> Page:
+        """One page; asks for one row more than the page to know whether another follows (no count query)."""
+        rows = self.ordered(self.filtered(rows, query), query)
+        found = list(rows[query.offset : query.offset + query.limit + 1])
+        more = len(found) > query.limit
+        return Page(found[: query.limit], query.offset, query.offset + query.limit if more else None)
+
+    def count(self, rows: "QuerySet[Any]", query: ListQuery) -> int:
+        return self.filtered(rows, query).count()
+
+    def with_limit(self, query: ListQuery, limit: int) -> ListQuery:
+        return replace(query, limit=limit)
+
+
+def _integer(
+    params: Mapping[str, Any], name: str, default: int, low: int, high: int | None, errors: list[FieldError]
+) -> int:
+    text = str(params.get(name, "") or default)
+    number = int(text) if text.lstrip("-").isdigit() else None
+    if number is None or number < low or (high is not None and number > high):
+        allowed = f"{low} to {high}" if high is not None else f"at least {low}"
+        errors.append(FieldError(name, f"must be a whole number, {allowed}", text, allowed))
+        return default
+    return number
+
+
+def _value(kind: type, item: Filter) -> object:
+    try:
+        if kind is datetime:
+            moment = parse_datetime(item.value)
+            if moment is None:
+                raise ValueError("not a date")
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if kind is bool:
+            return {"true": True, "false": False}[item.value.lower()]
+        return UUID(item.value) if kind is UUID else kind(item.value)
+    except (ValueError, KeyError) as error:
+        message = f"{item.field} needs a value of type {kind.__name__.lower()}"
+        raise Invalid(FieldError("filterBy", message, item.value, kind.__name__.lower())) from error
+
+
+def model_name(rows: "QuerySet[Model]") -> str:
+    return str(rows.model._meta.verbose_name)

@@ -1,0 +1,8 @@
+"""The whole beat table on one page. Beat is an alarm clock only: every task here could be lost or run twice."""
+
+BEAT: dict[str, dict[str, object]] = {
+    "link-sweep": {"task": "link.tasks.sweep", "schedule": 2.0},
+    "link-prune": {"task": "link.tasks.prune", "schedule": 300.0},
+    "series-maintain": {"task": "series.tasks.maintain", "schedule": 3600.0},
+    "access-prune": {"task": "access.tasks.prune", "schedule": 3600.0},
+}

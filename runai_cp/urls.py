@@ -1,0 +1,23 @@
+"""Routes of a tenant's host: the REST API, its description, and the console."""
+
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from access.guard import SIGNED_IN
+from runai_cp.health import health
+
+
+class SchemaView(SpectacularAPIView):
+    allow = {"GET": SIGNED_IN}
+
+
+class DocsView(SpectacularSwaggerView):
+    allow = {"GET": SIGNED_IN}
+
+
+urlpatterns = [
+    path("healthz", health, name="health"),
+    path("api/", include("access.api.urls")),
+    path("api/schema", SchemaView.as_view(), name="schema"),
+    path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),
+]

@@ -1,0 +1,46 @@
+"""What the rooms above may ask of the post office. Everything else in ``link`` is its own business.
+
+Calls that owe a cluster something belong inside the transaction that changes the fact, at its end: they take the lock
+of the cluster's counters and keep it until the commit. For many clusters go in the order of their ids.
+"""
+
+from link.services.clusters import (
+    confirm_removals,
+    mint_enrolment,
+    register_cluster,
+    remove_cluster,
+    rename_cluster,
+    revoke_agent,
+)
+from link.services.commands import CommandStatus, cancel_command, command_status, send_command
+from link.services.desired import DesiredStatus, delete_desired, desired_status, put_desired
+from link.services.inbox import InboxItem, claim_inbox, inbox_backlog, report_security
+from link.services.liveness import Liveness, liveness
+from link.services.logs import LogChunk, close_log, open_log, read_log
+
+__all__ = [
+    "CommandStatus",
+    "DesiredStatus",
+    "InboxItem",
+    "Liveness",
+    "LogChunk",
+    "cancel_command",
+    "claim_inbox",
+    "close_log",
+    "command_status",
+    "confirm_removals",
+    "delete_desired",
+    "desired_status",
+    "inbox_backlog",
+    "liveness",
+    "mint_enrolment",
+    "open_log",
+    "put_desired",
+    "read_log",
+    "register_cluster",
+    "remove_cluster",
+    "rename_cluster",
+    "report_security",
+    "revoke_agent",
+    "send_command",
+]

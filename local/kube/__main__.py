@@ -1,0 +1,77 @@
+"""``python -m local.kube up|down --dir DIR``: one cluster without the rest of the stack, in the background."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from local.kube import launcher
+from local.kube.binaries import CONTROL_PLANE, NODE, Binaries, BinariesError, ensure
+from local.kube.cluster import ClusterError, LocalCluster
+from local.kube.netns import NetworkError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0 when done, 1 when the cluster did not come up, 2 for a wrong command line."""
+    arguments = _parser().parse_args(argv)
+    directory = Path(arguments.dir)
+    if arguments.command == "down":
+        cluster = LocalCluster("", 0, directory, 0, 0, False, Binaries({}))
+        ended = cluster.teardown()
+        _say(f"stopped {ended} processes")
+        if arguments.purge and cluster.dir.is_dir():
+            shutil.rmtree(cluster.dir)
+        return 0
+    if arguments.real_node and os.geteuid() != 0:
+        print("--real-node: needs root; without it the cluster has KWOK nodes only", file=sys.stderr)
+        return 2
+    try:
+        up(directory, arguments.name, arguments.nodes, arguments.gpus, arguments.real_node)
+    except (BinariesError, ClusterError, NetworkError, launcher.StartError, ValueError, OSError) as error:
+        print(f"the cluster did not come up: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def up(directory: Path, name: str, nodes: int, gpus: int, real_node: bool) -> LocalCluster:
+    """Bring a cluster up and return when all its nodes are Ready; what was started is stopped again on failure."""
+    started = time.monotonic()
+    binaries = ensure(_say, (*CONTROL_PLANE, *(NODE if real_node else ())))
+    cluster = LocalCluster(name, 0, directory, nodes, gpus, real_node, binaries, _say)
+    try:
+        cluster.prepare()
+        launcher.start_all(cluster.processes())
+        _say(f"API server {cluster.api_url} ready after {time.monotonic() - started:.1f} s")
+        cluster.after_start()
+    except BaseException:
+        cluster.teardown()
+        raise
+    _say(f"all nodes Ready after {time.monotonic() - started:.1f} s; export KUBECONFIG={cluster.kubeconfig}")
+    return cluster
+
+
+def _say(sentence: str) -> None:
+    print(sentence, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local.kube", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    starting = commands.add_parser("up", help="start a cluster in the background and return when it is ready")
+    starting.add_argument("--dir", required=True, help="where it keeps everything; kubeconfig is written there")
+    starting.add_argument("--name", default="local")
+    starting.add_argument("--nodes", type=int, default=8, help="KWOK nodes (default 8)")
+    starting.add_argument("--gpus", type=int, default=8, help="simulated GPUs a node (default 8)")
+    starting.add_argument("--real-node", action="store_true", help="a node that runs containers too (needs root)")
+    stopping = commands.add_parser("down", help="stop the cluster and leave nothing behind but its data")
+    stopping.add_argument("--dir", required=True)
+    stopping.add_argument("--purge", action="store_true", help="remove the directory too")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -47,7 +47,7 @@ class NodeTerm:
 
 @dataclass(frozen=True, slots=True)
 class PodTerm:
-    """Pods selected by labels in the namespaces (empty = the pod's own), per value of the node label ``topology_key``."""
+    """Pods selected by labels in the namespaces (empty = the pod's own), per value of the label ``topology_key``."""
 
     topology_key: str
     selector: tuple[Requirement, ...] = ()

@@ -29,7 +29,7 @@ def preemptibility_of(label: str, priority: int) -> Preemptibility:
 
 @dataclass(frozen=True, slots=True)
 class TopologyConstraint:
-    """Levels are label keys of the topology; "" = no rule. Required: one domain for all; preferred: as tight as can be."""
+    """Levels are label keys of the topology, "" = no rule. Required: one domain for all; preferred: if possible."""
 
     topology: str
     required: str = ""

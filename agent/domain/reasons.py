@@ -191,6 +191,9 @@ TABLE: Mapping[str, str | Maker] = {
     "QueueDoesNotExist": 'queue "{queue}" does not exist in pool "{pool}"',
     "QueueNotLeaf": 'queue "{queue}" has child queues; workloads must name a project\'s queue',
     "QueueRefused": 'queue "{queue}" cannot be used: {why}',
+    "GroupDoesNotExist": 'pod group "{group}" does not exist',
+    "SubGroupDoesNotExist": 'pod group "{group}" has no sub-group "{subgroup}"',
+    "NodeGone": 'its node "{node}" is not there any more',
     "NotReady": "waiting for pods: {present} of the minimum of {needed} exist",
     "OverLimit": _over_limit,
     "NonPreemptibleOverQuota": _over_quota,
@@ -206,6 +209,8 @@ TABLE: Mapping[str, str | Maker] = {
     "Invalid": "{field} is {given}, allowed is {allowed}",
     "Duplicate": 'another {kind} "{name}" has the same {field}',
     "TooLarge": "the workload needs {requested} and the whole pool has {most}",
+    "WaitsForTurn": "room is free, but others come first in this round",
+    "Promised": "has room that is promised to pods before it",
     # one node class
     "Lacks": _lacks,
     "TooSmall": _too_small,

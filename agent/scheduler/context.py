@@ -1,0 +1,32 @@
+"""What all actions of one plan share: the working copy, the pool's totals, the placer, and what was learned."""
+
+from dataclasses import dataclass, field
+
+from agent.domain.reasons import Reason
+from agent.scheduler.entitlement import QueueState, Vector
+from agent.scheduler.gangs import JobState, TaskState
+from agent.scheduler.placement import Placer
+from agent.scheduler.snapshot import Config
+from agent.scheduler.state import Session
+
+
+@dataclass(slots=True)
+class Context:
+    """One pool's planning. ``totals`` [milli-GPU, milli-CPU, bytes]; device sizes in MiB.
+
+    ``blocked``: the capacity rule that stopped a job last. ``evictions``: task -> (action, reason, by), in order.
+    """
+
+    config: Config
+    now: int
+    pool: str
+    session: Session
+    jobs: list[JobState]
+    placer: Placer
+    totals: Vector
+    smallest_device: int
+    largest_device: int
+    node_count: int = 0
+    blocked: dict[JobState, tuple[str, QueueState, int]] = field(default_factory=dict)
+    evictions: dict[TaskState, tuple[str, Reason, str]] = field(default_factory=dict)
+    notes: dict[JobState, Reason] = field(default_factory=dict)

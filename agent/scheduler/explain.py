@@ -1,0 +1,119 @@
+"""Why what waits, waits: the deepest known cause with numbers, found once per shape after all actions are done."""
+
+from collections import defaultdict
+
+from agent.domain.pods import PodStatus
+from agent.domain.quantities import MILLI
+from agent.domain.reasons import Reason, reason
+from agent.scheduler.capacity import explain_capacity, over_capacity
+from agent.scheduler.context import Context
+from agent.scheduler.gangs import GangNode, JobState, TaskState
+from agent.scheduler.ledger import NodeState
+from agent.scheduler.order import request_of
+from agent.scheduler.shapes import MIG, SHARED, WHOLE, Shape
+
+
+class Explainer:
+    """Reasons for the jobs of one pool, as things stand at the end of the plan."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._by_shape: dict[int, Reason] = {}
+
+    def explain(self, job: JobState) -> tuple[Reason, ...]:
+        """Reasons of a job with waiting pods, deepest first."""
+        context = self._context
+        if not job.root.ready:
+            return (_not_ready(job.root),)
+        tasks = job.root.next_tasks()
+        if not tasks:
+            return (_not_ready(job.root),)
+        request = request_of(tasks, context.largest_device)
+        if broken := over_capacity(job, request):
+            return (explain_capacity(*broken, request),)
+        found = [context.notes[job]] if job in context.notes else []
+        return (self._placing(job, tasks), *found)
+
+    def _placing(self, job: JobState, tasks: list[TaskState]) -> Reason:
+        """The first pod that has no place when the gang is placed pod by pod."""
+        context = self._context
+        mark = context.session.mark()
+        placed, stuck = 0, tasks[0]
+        for task in tasks:
+            if not context.placer.place(task):
+                stuck = task
+                break
+            placed += 1
+        cause = self.shape(stuck.shape) if placed < len(tasks) else reason("WaitsForTurn")
+        context.session.undo(mark)
+        if placed == 0 or len(tasks) == 1:
+            return cause
+        subgroup = stuck.leaf.name if len(list(job.root.leaves())) > 1 else ""
+        return reason("Gang", cause, placed=placed, needed=len(tasks), subgroup=subgroup)
+
+    def shape(self, shape: Shape) -> Reason:
+        """Why no node takes this shape now."""
+        context = self._context
+        nodes = context.placer.nodes
+        if not nodes:
+            return reason("NoNodes", pool=context.pool)
+        causes: dict[tuple[str, str], list[tuple[Reason, int]]] = defaultdict(list)
+        for node in nodes:
+            fixed = context.placer.rules.misfit(shape, node)
+            cause, free = (fixed, 0) if fixed else _shortage(shape, node)
+            causes[cause.code, str(cause.get("resource"))].append((cause, free))
+        merged = [_merge(entries) for entries in causes.values()]
+        merged.sort(key=lambda cause: (-int(str(cause["count"])), cause.code, cause.facts))
+        return reason("Nodes", *merged, pool=context.pool, in_pool=len(nodes), total=context.node_count)
+
+
+def _not_ready(root: GangNode) -> Reason:
+    leaves = list(root.leaves())
+    return reason("NotReady", present=sum(leaf.alive for leaf in leaves), needed=sum(leaf.minimum for leaf in leaves))
+
+
+def _merge(entries: list[tuple[Reason, int]]) -> Reason:
+    """One cause for many nodes: the count, and the most that any of them has free."""
+    first, best = max(entries, key=lambda entry: entry[1])
+    facts = dict(first.facts) | {"count": len(entries)}
+    if "free" in facts:
+        facts["free"] = best
+    return reason(first.code, **facts)
+
+
+def _shortage(shape: Shape, node: NodeState) -> tuple[Reason, int]:
+    """What the node lacks, and how much of it is free."""
+    if shape.kind == WHOLE and shape.gpus > node.free_gpus():
+        free = max(node.free_gpus(), 0) * MILLI
+        return reason("Lacks", resource="gpu", requested=shape.gpus * MILLI, free=free), free
+    if shape.kind == SHARED and not node.coming_devices(shape):
+        return _device_shortage(shape, node)
+    for name, count in shape.extras:
+        free = max(node.idle_extra.get(name, 0) + node.coming_extra.get(name, 0), 0)
+        if count > free:
+            code = "LacksMig" if shape.kind == MIG and name.startswith("nvidia.com/mig") else "Lacks"
+            return reason(code, resource=name, requested=count, free=free), free
+    cpu = node.idle_cpu + node.coming_cpu
+    if shape.cpu > cpu:
+        return reason("Lacks", resource="cpu", requested=shape.cpu, free=max(cpu, 0)), max(cpu, 0)
+    memory = node.idle_memory + node.coming_memory
+    if shape.memory > memory:
+        return reason("Lacks", resource="memory", requested=shape.memory, free=max(memory, 0)), max(memory, 0)
+    if node.idle_pods + node.coming_pods < 1:
+        return reason("LacksPods", most=node.node.max_pods), 0
+    return reason("Promised"), 0
+
+
+def _device_shortage(shape: Shape, node: NodeState) -> tuple[Reason, int]:
+    memory = node.device_memory
+    free = max((memory - device.held - device.pipelined for device in node.groups.values()), default=0)
+    if node.free_gpus() > 0:
+        free = memory
+    return (
+        reason("LacksDevices", requested=shape.mib(memory), devices=shape.devices, free=max(free, 0)),
+        max(free, 0),
+    )
+
+
+def waiting_tasks(job: JobState) -> list[TaskState]:
+    return [task for task in job.tasks if task.status == PodStatus.PENDING]

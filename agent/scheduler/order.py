@@ -1,0 +1,175 @@
+"""Whose turn is it: the order of queues by entitlement and of jobs inside a queue.
+
+A heap per parent queue. A queue's place depends on what it holds and on the next job of its best descendant, so only
+the queues on the path of a job that was placed or taken are looked at again.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable
+from functools import cmp_to_key
+
+from agent.domain.quantities import MILLI, UNLIMITED
+from agent.scheduler.entitlement import QueueState, Vector
+from agent.scheduler.gangs import JobState, TaskState
+from agent.scheduler.state import Session
+
+Key = tuple[object, ...]
+ZERO_SHARE_FACTOR = (1, MILLI, MILLI)
+"""A queue without any share counts what it holds a thousandfold (milli-GPU are a thousandfold already)."""
+
+
+def rank_siblings(queues: Iterable[QueueState]) -> None:
+    """Fix the part of the order that does not change inside a plan: smaller share first, then older, then name."""
+    ordered = sorted(queues, key=lambda queue: (queue.queue.created, queue.name))
+    ordered.sort(key=cmp_to_key(_by_share))
+    for rank, queue in enumerate(ordered):
+        queue.rank = rank
+
+
+def _by_share(left: QueueState, right: QueueState) -> int:
+    a = [_bounded(value) for value in left.allocatable]
+    b = [_bounded(value) for value in right.allocatable]
+    if all(x <= y for x, y in zip(a, b, strict=True)) and a != b:
+        return -1
+    if all(x >= y for x, y in zip(a, b, strict=True)) and a != b:
+        return 1
+    older, younger = (left.queue.created, left.name), (right.queue.created, right.name)
+    return (older > younger) - (older < younger)
+
+
+def _bounded(value: int) -> float:
+    return float("inf") if value == UNLIMITED else value
+
+
+def request_of(tasks: Iterable[TaskState], device_memory: int) -> tuple[int, int, int]:
+    """What these pods would be charged, gpu-memory seen on a device of the given size."""
+    gpu = cpu = memory = 0
+    for task in tasks:
+        shape = task.shape
+        gpu += shape.gpu_cost(device_memory)
+        cpu += shape.cpu
+        memory += shape.memory
+    return gpu, cpu, memory
+
+
+def dominant_share(queue: QueueState, held: Iterable[int], totals: Vector) -> float:
+    """The largest part of its share that the queue holds of any resource."""
+    largest = 0.0
+    for index, amount in enumerate(held):
+        share = queue.allocatable[index]
+        if share == UNLIMITED:
+            share = totals[index]
+        part = amount / share if share else float(amount * ZERO_SHARE_FACTOR[index])
+        if part > largest:
+            largest = part
+    return largest
+
+
+def queue_key(queue: QueueState, request: tuple[int, int, int], totals: Vector, *, adds: bool = True) -> Key:
+    """Smaller goes first. ``adds``: the next job would be added (False: it is already part of what the queue holds)."""
+    held = queue.allocated
+    fair, deserved, allocatable = queue.fair, queue.deserved, queue.allocatable
+    after = [held[0] + request[0], held[1] + request[1], held[2] + request[2]] if adds else held
+    over = fair[0] < held[0] and fair[1] < held[1] and fair[2] < held[2]
+    starved = all(d == UNLIMITED or a <= d for a, d in zip(after, deserved, strict=True))
+    shareless = any(s == 0 and a > 0 for a, s in zip(after, allocatable, strict=True))
+    return (
+        over,
+        not starved,
+        -queue.queue.priority,
+        shareless,
+        dominant_share(queue, after, totals),
+        dominant_share(queue, held, totals),
+        queue.rank,
+    )
+
+
+def job_key(job: JobState) -> Key:
+    """Higher priority first, then what is under its minimum, then at it, then above; then older."""
+    root = job.root
+    growth = 0 if not root.satisfied else 2 if root.above_minimum else 1
+    return (-job.priority, growth, *job.age)
+
+
+class JobQueue:
+    """All candidate jobs; ``pop`` gives the one whose turn it is, as entitlements stand at that moment."""
+
+    def __init__(
+        self,
+        session: Session,
+        jobs: Iterable[JobState],
+        totals: Vector,
+        device_memory: int,
+        key: Callable[[JobState], Key] = job_key,
+        depth: int | None = None,
+    ) -> None:
+        self._session = session
+        self._totals = totals
+        self._device_memory = device_memory
+        self._key = key
+        self._jobs: dict[QueueState, list[tuple[Key, int, JobState]]] = {}
+        self._heaps: dict[QueueState | None, list[tuple[Key, int, int, QueueState]]] = {}
+        self._version: dict[QueueState, int] = {}
+        self._best: dict[QueueState, JobState | None] = {}
+        self._requests: dict[JobState, tuple[int, tuple[int, int, int]]] = {}
+        for job in jobs:
+            self._jobs.setdefault(job.queue, []).append((key(job), job.index, job))
+        for queue, heap in self._jobs.items():
+            if depth is not None and len(heap) > depth:
+                self._jobs[queue] = heap = heapq.nsmallest(depth, heap)
+            heapq.heapify(heap)
+        self._refresh({ancestor for queue in self._jobs for ancestor in queue.path})
+        session.touched_queues.clear()
+
+    def push(self, job: JobState) -> None:
+        heapq.heappush(self._jobs[job.queue], (self._key(job), job.index, job))
+        self._session.touched_queues.add(job.queue)
+
+    def pop(self) -> JobState | None:
+        """The next job, or None when all are done."""
+        touched = self._session.touched_queues
+        if touched:
+            dirty = {ancestor for queue in touched for ancestor in queue.path if ancestor in self._version}
+            touched.clear()
+            self._refresh(dirty)
+        queue = self._top(None)
+        while queue is not None and queue.children:
+            queue = self._top(queue)
+        if queue is None:
+            return None
+        job = heapq.heappop(self._jobs[queue])[2]
+        touched.add(queue)
+        return job
+
+    def request(self, job: JobState) -> tuple[int, int, int]:
+        """What the job's next pods would be charged."""
+        known = self._requests.get(job)
+        if known is None or known[0] != job.version:
+            known = (job.version, request_of(job.root.next_tasks(), self._device_memory))
+            self._requests[job] = known
+        return known[1]
+
+    def _refresh(self, dirty: set[QueueState]) -> None:
+        for queue in sorted(dirty, key=lambda queue: (-len(queue.path), queue.index)):
+            version = self._version[queue] = self._version.get(queue, 0) + 1
+            best = self._find_best(queue)
+            self._best[queue] = best
+            if best is not None:
+                key = queue_key(queue, self.request(best), self._totals)
+                heapq.heappush(self._heaps.setdefault(queue.parent, []), (key, queue.index, version, queue))
+
+    def _find_best(self, queue: QueueState) -> JobState | None:
+        if queue.children:
+            top = self._top(queue)
+            return None if top is None else self._best[top]
+        heap = self._jobs.get(queue)
+        return heap[0][2] if heap else None
+
+    def _top(self, parent: QueueState | None) -> QueueState | None:
+        heap = self._heaps.get(parent)
+        while heap:
+            _, _, version, queue = heap[0]
+            if self._version[queue] == version:
+                return queue
+            heapq.heappop(heap)
+        return None

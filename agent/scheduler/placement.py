@@ -1,0 +1,151 @@
+"""Where a pod goes: per shape, the candidate nodes in order of score, kept current by replaying ledger changes.
+
+Scores compare part by part, most important first: nominated node, preferred pod affinity, preferred topology, joining a
+shared GPU, being able to start now, preferred node affinity, CPU-only pods on CPU-only nodes, then bin-packing or
+spreading, then the node's name. A node's key changes only when its ledger does, so each shape keeps a heap and no pod
+ever scans all nodes.
+"""
+
+import heapq
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from agent.domain.pods import PodStatus
+from agent.scheduler.devices import choose_devices
+from agent.scheduler.filters import Filter
+from agent.scheduler.gangs import TaskState
+from agent.scheduler.ledger import NodeState
+from agent.scheduler.shapes import NO_GPU, SHARED, Shape
+from agent.scheduler.state import Session
+
+NodeKey = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """Spread (True) or bin-pack, for GPU pods and for CPU-only ones."""
+
+    gpu_spread: bool = False
+    cpu_spread: bool = False
+
+
+class Ranking:
+    """The nodes a shape fits on, best first. ``bonus``: extra score by node index (preferred topology domains)."""
+
+    def __init__(
+        self,
+        session: Session,
+        shape: Shape,
+        nodes: Iterable[NodeState],
+        strategy: Strategy,
+        rules: Filter,
+        bonus: Mapping[int, float] | None = None,
+    ) -> None:
+        self._session = session
+        self._shape = shape
+        self._strategy = strategy
+        self._rules = rules
+        self._bonus = bonus or {}
+        self._heap: list[tuple[NodeKey, int]] = []
+        self._current: dict[int, NodeKey | None] = {}
+        self._seen = len(session.changes)
+        for node in nodes:
+            if rules.misfit(shape, node) is None:
+                key = self._key(node)
+                self._current[node.index] = key
+                if key is not None:
+                    self._heap.append((key, node.index))
+        heapq.heapify(self._heap)
+
+    def best(self) -> NodeState | None:
+        """The best node the shape fits on now or soon, or None."""
+        self._catch_up()
+        heap, current = self._heap, self._current
+        while heap:
+            key, index = heap[0]
+            if current[index] is key:
+                return self._session.nodes[index]
+            heapq.heappop(heap)
+        return None
+
+    def in_order(self) -> list[NodeState]:
+        """All nodes it fits on, best first; for shapes whose choice needs a further test per node."""
+        self._catch_up()
+        found = sorted((key, index) for index, key in self._current.items() if key is not None)
+        return [self._session.nodes[index] for _, index in found]
+
+    def _catch_up(self) -> None:
+        changes = self._session.changes
+        if self._seen == len(changes):
+            return
+        for index in set(changes[self._seen :]):
+            if index in self._current:
+                key = self._key(self._session.nodes[index])
+                self._current[index] = key
+                if key is not None:
+                    heapq.heappush(self._heap, (key, index))
+        self._seen = len(changes)
+
+    def _key(self, node: NodeState) -> NodeKey | None:
+        shape = self._shape
+        now = node.fits_idle(shape)
+        if not now and not node.fits_coming(shape):
+            return None
+        strategy = self._strategy
+        joins = shape.kind == SHARED and not strategy.gpu_spread and node.joins_shared(shape)
+        if shape.kind == NO_GPU:
+            free, total, spread = node.idle_cpu + node.coming_cpu, node.node.cpu, strategy.cpu_spread
+        else:
+            free, total, spread = node.idle_gpu + node.coming_gpu, node.gpus, strategy.gpu_spread
+        return (
+            -self._bonus.get(node.index, 0),
+            not joins,
+            not now,
+            -self._rules.preference(shape, node),
+            shape.kind == NO_GPU and node.gpus > 0,
+            (-free / total if total else 0.0) if spread else free,
+            node.index,
+        )
+
+
+class Placer:
+    """Places single pods; owns the rankings of one plan. Node indexes follow node names, so ties go by name."""
+
+    def __init__(self, session: Session, nodes: list[NodeState], strategy: Strategy, rules: Filter) -> None:
+        self.session = session
+        self.nodes = nodes
+        self.rules = rules
+        self.strategy = strategy
+        self._rankings: dict[int, Ranking] = {}
+
+    def ranking(self, shape: Shape) -> Ranking:
+        found = self._rankings.get(shape.index)
+        if found is None:
+            found = Ranking(self.session, shape, self.nodes, self.strategy, self.rules)
+            self._rankings[shape.index] = found
+        return found
+
+    def place(self, task: TaskState, *, wait_only: bool = False) -> bool:
+        """Give the task a node: allocated when it can start now, else pipelined. False when nothing fits."""
+        node = self._nominated(task) or self.ranking(task.shape).best()
+        return node is not None and self.put(task, node, wait_only=wait_only)
+
+    def _nominated(self, task: TaskState) -> NodeState | None:
+        node = self.session.nodes_by_name.get(task.pod.nominated_node)
+        if node is None or self.rules.misfit(task.shape, node) is not None:
+            return None
+        return node if node.fits_coming(task.shape) else None
+
+    def put(self, task: TaskState, node: NodeState, *, wait_only: bool = False) -> bool:
+        """Place the task on this very node, which is known to fit it now or soon."""
+        shape = task.shape
+        now = not wait_only and node.fits_idle(shape)
+        groups: tuple[str, ...] = ()
+        if shape.kind == SHARED:
+            chosen = choose_devices(task, node, spread=self.strategy.gpu_spread, wait=True)
+            if chosen is None:
+                return False
+            groups, ready = chosen
+            now = now and ready
+        self.session.move(task, PodStatus.ALLOCATED if now else PodStatus.PIPELINED, node, groups)
+        return True

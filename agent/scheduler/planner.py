@@ -1,0 +1,148 @@
+"""``plan``: a snapshot in, decisions out. Pure and deterministic; each node pool is planned on its own.
+
+Work on a pool: take in, divide fairly, run the actions in order on one undoable working copy, read off the decisions.
+"""
+
+from collections.abc import Callable, Mapping
+
+from agent.domain.nodes import NodePool
+from agent.domain.pods import PodStatus
+from agent.domain.quantities import MILLI
+from agent.domain.reasons import Reason
+from agent.scheduler.allocate import allocate
+from agent.scheduler.context import Context
+from agent.scheduler.explain import Explainer, waiting_tasks
+from agent.scheduler.filters import Filter, classify, label_keys
+from agent.scheduler.gangs import TaskState
+from agent.scheduler.intake import take_in
+from agent.scheduler.placement import Placer, Strategy
+from agent.scheduler.shapes import MIG, SHARED, device_memory
+from agent.scheduler.shares import count_requests, share_out, totals_of
+from agent.scheduler.snapshot import Bind, Config, Eviction, Nomination, Plan, QueueShares, Snapshot
+from agent.scheduler.state import Session
+
+RUNNERS: Mapping[str, Callable[[Context], None]] = {"allocate": allocate}
+
+
+def plan(snapshot: Snapshot, now: int, config: Config | None = None) -> Plan:
+    """What to do about the cluster at ``now`` (ns). Never raises on bad objects: they are in ``Plan.refused``."""
+    config = config or Config()
+    intake = take_in(snapshot)
+    strategies = {pool.name: pool for pool in snapshot.pools}
+    reasons: dict[str, tuple[Reason, ...]] = {
+        key.removeprefix("group/"): (why,) for key, why in intake.refused.items() if key.startswith("group/")
+    }
+    result = _Result(reasons=reasons, pod_reasons=dict(intake.unplaced))
+    for name, session in intake.sessions.items():
+        context = _prepare(session, name, snapshot, now, config, strategies.get(name))
+        for action in config.actions:
+            if runner := RUNNERS.get(action):
+                runner(context)
+        result.read(context)
+    return result.plan(intake.refused)
+
+
+def _prepare(
+    session: Session, pool: str, snapshot: Snapshot, now: int, config: Config, known: NodePool | None
+) -> Context:
+    """Divide fairly and set up the placer for one pool."""
+    known = known or NodePool(pool)
+    sizes = [device_memory(state.node.gpu_memory) for state in session.nodes if state.gpus]
+    smallest, largest = (min(sizes), max(sizes)) if sizes else (device_memory(0), device_memory(0))
+    totals = totals_of(session.nodes)
+    jobs = list(session.jobs.values())
+    count_requests(jobs, session.queues.values(), smallest)
+    share_out(session, totals, k_value=config.k_value, usage=snapshot.usage)
+    constraints = {task.shape.index: task.shape.constraints for task in session.tasks.values()}
+    classify(session.nodes, *label_keys(constraints.values()))
+    strategy = Strategy(known.gpu_placement == "spread", known.cpu_placement == "spread")
+    return Context(
+        config=config,
+        now=now,
+        pool=pool,
+        session=session,
+        jobs=jobs,
+        placer=Placer(session, session.nodes, strategy, Filter()),
+        totals=totals,
+        smallest_device=smallest,
+        largest_device=largest,
+        node_count=len(snapshot.nodes),
+    )
+
+
+class _Result:
+    """Collects the pools' decisions."""
+
+    def __init__(self, reasons: dict[str, tuple[Reason, ...]], pod_reasons: dict[str, Reason]) -> None:
+        self._reasons = reasons
+        self._pod_reasons = pod_reasons
+        self._binds: list[Bind] = []
+        self._evictions: list[Eviction] = []
+        self._nominations: list[Nomination] = []
+        self._started: list[str] = []
+        self._shares: dict[str, QueueShares] = {}
+
+    def read(self, context: Context) -> None:
+        """Take the decisions off a finished working copy."""
+        session = context.session
+        for task in _in_order_of_decision(session):
+            self._read_task(context, task)
+        explainer = Explainer(context)
+        for job in context.jobs:
+            waiting = waiting_tasks(job)
+            if waiting:
+                found = explainer.explain(job)
+                self._reasons[job.key] = found
+                self._pod_reasons.update((task.pod.uid, found[0]) for task in waiting)
+        for queue in session.queues.values():
+            self._shares[queue.name] = QueueShares(
+                deserved=_triple(queue.deserved),
+                fair_share=_triple(queue.fair),
+                allocated=_triple(queue.allocated),
+                requested=_triple(queue.request),
+                limit=_triple(queue.limit),
+            )
+
+    def _read_task(self, context: Context, task: TaskState) -> None:
+        if task.status == PodStatus.ALLOCATED and task.pod.status == PodStatus.PENDING:
+            self._binds.append(_bind(task))
+            if not any(other.pod.status in (PodStatus.RUNNING, PodStatus.BOUND) for other in task.job.tasks):
+                self._started.append(task.job.key)
+        elif task.status == PodStatus.PIPELINED and task.pod.status == PodStatus.PENDING and task.node:
+            self._nominations.append(Nomination(task.pod.uid, task.node.name, task.groups))
+
+    def plan(self, refused: Mapping[str, Reason]) -> Plan:
+        return Plan(
+            binds=tuple(self._binds),
+            evictions=tuple(self._evictions),
+            nominations=tuple(self._nominations),
+            reasons=self._reasons,
+            pod_reasons=self._pod_reasons,
+            refused=refused,
+            started=tuple(dict.fromkeys(self._started)),
+            shares=self._shares,
+        )
+
+
+def _in_order_of_decision(session: Session) -> list[TaskState]:
+    """Every task that moved, in the order of its last move."""
+    return list(reversed(dict.fromkeys(step[0] for step in reversed(session.steps))))
+
+
+def _triple(vector: list[int]) -> tuple[int, int, int]:
+    return (vector[0], vector[1], vector[2])
+
+
+def _bind(task: TaskState) -> Bind:
+    shape, node = task.shape, task.node
+    assert node is not None
+    kind = {MIG: "MigInstance", SHARED: "Fraction"}.get(shape.kind, "Regular")
+    portion = shape.portion(node.device_memory) if shape.kind == SHARED else MILLI
+    return Bind(
+        pod=task.pod.uid,
+        node=node.name,
+        gpu_groups=task.groups,
+        resource_type=kind,
+        gpu_devices=shape.devices,
+        gpu_portion=portion,
+    )

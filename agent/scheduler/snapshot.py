@@ -1,0 +1,134 @@
+"""What goes into ``plan`` and what comes out: the cluster at one moment, and the decisions about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from agent.domain.groups import PodGroup
+from agent.domain.nodes import DeviceClaim, DeviceSlice, Node, NodePool, Topology
+from agent.domain.pods import Pod
+from agent.domain.quantities import NANOSECONDS
+from agent.domain.queues import Queue, UsageShare
+from agent.domain.reasons import Reason
+
+ACTIONS = ("allocate", "consolidation", "reclaim", "preempt", "stalegangeviction")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The cluster at one moment. Order does not matter to the outcome; equal objects should be the same objects.
+
+    Keep unchanged nodes, pods and groups as the very same objects from one snapshot to the next: ``Planner`` then only
+    looks at what changed. ``pods`` are those of our scheduler names (running, pending, releasing; finished ones of a
+    still living group too); others' use of a node is ``Node.foreign``. ``usage``: per queue name, for time-aware
+    fairness. Nodes without an entry in ``pools`` use that pool's defaults (bin-pack).
+    """
+
+    nodes: tuple[Node, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    groups: tuple[PodGroup, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    pools: tuple[NodePool, ...] = ()
+    topologies: tuple[Topology, ...] = ()
+    slices: tuple[DeviceSlice, ...] = ()
+    claims: tuple[DeviceClaim, ...] = ()
+    usage: Mapping[str, UsageShare] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """How to plan. Durations in ns. ``k_value`` in thousandths (1000 = KAI's 1.0).
+
+    ``max_consolidation_victims`` -1 = any number. ``staleness_grace`` negative = stale gangs are never evicted.
+    ``queue_depth``: per action, how many workloads of a queue are tried in one plan (absent = all).
+    ``allow_consolidating_reclaim``: victims that find another place at once do not count as reclaimed.
+    ``reclaim_resolve`` "lca" or "queue": which queue's minimum run time protects a victim.
+    """
+
+    actions: tuple[str, ...] = ACTIONS
+    k_value: int = 1000
+    saturation_multiplier: int = 1000
+    max_consolidation_victims: int = 16
+    allow_consolidating_reclaim: bool = True
+    staleness_grace: int = 60 * NANOSECONDS
+    preempt_min_runtime: int = 0
+    reclaim_min_runtime: int = 0
+    reclaim_resolve: str = "lca"
+    full_hierarchy: bool = True
+    queue_depth: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Bind this pod to the node now. ``resource_type`` Regular, Fraction or MigInstance.
+
+    ``gpu_groups``: one name per shared device (existing or new; a new one takes a whole free device: any free one).
+    ``gpu_portion`` milli-GPU of each of ``gpu_devices`` devices (1000 = whole). ``numa_zones``: predicted zones.
+    ``devices``: per claim key the device names given.
+    """
+
+    pod: str
+    node: str
+    gpu_groups: tuple[str, ...] = ()
+    resource_type: str = "Regular"
+    gpu_devices: int = 0
+    gpu_portion: int = 1000
+    numa_zones: tuple[str, ...] = ()
+    devices: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Eviction:
+    """Delete this pod. ``by``: key of the workload that takes the room ("" for stale gangs).
+
+    ``moved_to``: the node where it restarts, when the move was planned.
+    """
+
+    pod: str
+    node: str
+    action: str
+    reason: Reason
+    by: str = ""
+    moved_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Nomination:
+    """The pod waits for room that is being freed on the node; do nothing but remember it (status.nominatedNodeName)."""
+
+    pod: str
+    node: str
+    gpu_groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QueueShares:
+    """What the division gave, per resource in ``quantities.RESOURCES`` order (milli-GPU, milli-CPU, bytes)."""
+
+    deserved: tuple[int, int, int]
+    fair_share: tuple[int, int, int]
+    allocated: tuple[int, int, int]
+    requested: tuple[int, int, int]
+    limit: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Decisions, in the order to carry them out.
+
+    ``reasons``: per pod group key, why it (or the rest of it) does not run, deepest known cause first; absent = it runs
+    or is being placed. ``pod_reasons``: per pod uid, for the pods that wait. ``refused``: what was left out of planning
+    as bad input, by "kind/name". ``started``: groups that got their minimum in this plan (write last-start);
+    ``stale`` / ``no_longer_stale``: groups whose stale timestamp must be written / removed. ``shares`` per queue name.
+    Times beside decisions are the ``now`` given to ``plan``.
+    """
+
+    binds: tuple[Bind, ...] = ()
+    evictions: tuple[Eviction, ...] = ()
+    nominations: tuple[Nomination, ...] = ()
+    reasons: Mapping[str, tuple[Reason, ...]] = field(default_factory=dict, hash=False)
+    pod_reasons: Mapping[str, Reason] = field(default_factory=dict, hash=False)
+    refused: Mapping[str, Reason] = field(default_factory=dict, hash=False)
+    started: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+    no_longer_stale: tuple[str, ...] = ()
+    shares: Mapping[str, QueueShares] = field(default_factory=dict, hash=False)

@@ -1,0 +1,107 @@
+"""The working copy of a snapshot, with one log that can undo every step.
+
+Only ``Session.move`` changes anything, so a simulation is: remember ``mark()``, move pods about, ``undo(mark)``.
+"""
+
+from agent.domain.pods import ACTIVE_USED, PodStatus
+from agent.scheduler.entitlement import QueueState
+from agent.scheduler.gangs import ACTIVE, JobState, TaskState
+from agent.scheduler.ledger import NONE, PRESENCE, NodeState
+
+USED = tuple(status in ACTIVE_USED for status in PodStatus)
+ALIVE = tuple(active or status == PodStatus.PENDING for status, active in zip(PodStatus, ACTIVE, strict=True))
+"""Gated pods live but cannot be placed, so they do not count towards readiness."""
+
+Step = tuple[TaskState, PodStatus, "NodeState | None", tuple[str, ...], bool, tuple[int, int, int]]
+
+
+class Session:
+    """Everything ``plan`` works on. ``changes`` lists node indexes in the order their ledgers changed."""
+
+    __slots__ = ("changes", "jobs", "nodes", "nodes_by_name", "queues", "steps", "tasks", "touched_queues")
+
+    def __init__(self) -> None:
+        self.nodes: list[NodeState] = []
+        self.nodes_by_name: dict[str, NodeState] = {}
+        self.queues: dict[str, QueueState] = {}
+        self.jobs: dict[str, JobState] = {}
+        self.tasks: dict[str, TaskState] = {}
+        self.steps: list[Step] = []
+        self.changes: list[int] = []
+        self.touched_queues: set[QueueState] = set()
+
+    def move(
+        self,
+        task: TaskState,
+        status: PodStatus,
+        node: NodeState | None,
+        groups: tuple[str, ...] = (),
+        virtual: bool = False,
+    ) -> None:
+        """Give a pod another state, undoably."""
+        self.steps.append((task, task.status, task.node, task.groups, task.virtual, task.accounted))
+        self.set(task, status, node, groups, virtual)
+
+    def mark(self) -> int:
+        return len(self.steps)
+
+    def undo(self, mark: int) -> None:
+        """Take back every move since ``mark``, newest first."""
+        steps = self.steps
+        while len(steps) > mark:
+            task, status, node, groups, virtual, accounted = steps.pop()
+            self.set(task, status, node, groups, virtual, accounted)
+
+    def set(
+        self,
+        task: TaskState,
+        status: PodStatus,
+        node: NodeState | None,
+        groups: tuple[str, ...],
+        virtual: bool = False,
+        accounted: tuple[int, int, int] | None = None,
+    ) -> None:
+        """Change a pod's state and every ledger that depends on it, without logging."""
+        shape, was, was_node = task.shape, task.status, task.node
+        if was_node is not None and (presence := PRESENCE[was]) != NONE:
+            was_node.apply(shape, presence, -1, task.groups)
+            self.changes.append(was_node.index)
+            if PRESENCE[status] == NONE or node is not was_node:
+                was_node.tasks.pop(task.index, None)
+        if node is not None and (presence := PRESENCE[status]) != NONE:
+            node.apply(shape, presence, 1, groups)
+            self.changes.append(node.index)
+            node.tasks[task.index] = presence
+            if accounted is None:
+                accounted = shape.accounted(node.device_memory)
+        self._count(task, was, status, accounted or task.accounted)
+        task.status, task.node, task.groups, task.virtual = status, node, groups, virtual
+        task.accounted = accounted or task.accounted
+
+    def _count(self, task: TaskState, was: PodStatus, status: PodStatus, accounted: tuple[int, int, int]) -> None:
+        job, leaf = task.job, task.leaf
+        job.version += 1
+        active = ACTIVE[status] - ACTIVE[was]
+        leaf.active += active
+        leaf.used += USED[status] - USED[was]
+        leaf.alive += ALIVE[status] - ALIVE[was]
+        job.waiting += (status == PodStatus.PENDING) - (was == PodStatus.PENDING)
+        if ACTIVE[was] and (active or accounted != task.accounted):
+            self._charge(job, task.accounted, -1)
+        if ACTIVE[status] and (active or accounted != task.accounted):
+            self._charge(job, accounted, 1)
+
+    def _charge(self, job: JobState, amount: tuple[int, int, int], sign: int) -> None:
+        gpu, cpu, memory = sign * amount[0], sign * amount[1], sign * amount[2]
+        for queue in job.queue.path:
+            allocated = queue.allocated
+            allocated[0] += gpu
+            allocated[1] += cpu
+            allocated[2] += memory
+            if job.nonpreemptible:
+                held = queue.nonpreemptible
+                held[0] += gpu
+                held[1] += cpu
+                held[2] += memory
+            queue.version += 1
+            self.touched_queues.add(queue)

@@ -20,6 +20,7 @@ from access.permissions import describe
 from access.roles import Action
 from access.services.audit import source_ip
 from runai_cp.lib.errors import NotAllowed, NotAuthenticated
+from runai_cp.lib.pages import error_page
 
 PUBLIC = "public"
 """Marker: nobody needs to sign in for this route."""
@@ -68,7 +69,10 @@ class GuardMiddleware:
             return None  # API views check in DeclaredPermission, once DRF knows the caller
         if request.actor is None:  # type: ignore[attr-defined]
             return _to_login(request)
-        refuse_unless(request.actor, declared)  # type: ignore[attr-defined]
+        try:
+            refuse_unless(request.actor, declared)  # type: ignore[attr-defined]
+        except NotAllowed as error:
+            return error_page(request, error)
         return None
 
 

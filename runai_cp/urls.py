@@ -16,6 +16,7 @@ class DocsView(SpectacularSwaggerView):
 
 
 urlpatterns = [
+    path("", include("access.urls")),
     path("healthz", health, name="health"),
     path("api/", include("access.api.urls")),
     path("api/schema", SchemaView.as_view(), name="schema"),

@@ -10,8 +10,9 @@ from django.utils.cache import patch_vary_headers
 
 
 def wants_partial(request: HttpRequest) -> bool:
+    """False too when the request selects from the whole page (``HX-Request-Type: full``)."""
     htmx = getattr(request, "htmx", None)
-    return bool(htmx) and not htmx.boosted
+    return bool(htmx) and not htmx.boosted and htmx.request_type != "full"
 
 
 def render_page(
@@ -23,7 +24,7 @@ def render_page(
     """
     fragment = partial is not None and wants_partial(request)
     response = render(request, f"{template}#{partial}" if fragment else template, dict(context), status=status)
-    patch_vary_headers(response, ["HX-Request"])
+    patch_vary_headers(response, ["HX-Request", "HX-Request-Type"])
     if fragment and status == 200:
         etag = f'W/"{hashlib.blake2b(response.content, digest_size=12).hexdigest()}"'
         if request.headers.get("If-None-Match") == etag:

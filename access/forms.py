@@ -1,0 +1,62 @@
+"""Forms of the access room: strings in, typed values out; they save nothing."""
+
+from typing import Any
+
+from django import forms
+
+from access.models import Scope, SubjectKind, User
+from access.models.user import Theme
+from access.roles import ROLE_TITLES
+from runai_cp.lib.console_forms import ConsoleForm
+
+
+class LoginForm(forms.Form):
+    email = forms.EmailField(widget=forms.EmailInput(attrs={"autocomplete": "username"}))
+    password = forms.CharField(
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}), strip=False, max_length=200
+    )
+
+
+class PreferencesForm(forms.Form):
+    theme = forms.ChoiceField(choices=Theme.choices, required=False)
+    density = forms.ChoiceField(choices=[("compact", "Compact"), ("comfortable", "Comfortable")], required=False)
+
+
+class UserForm(ConsoleForm):
+    email = forms.EmailField(label="E-mail", max_length=254)
+    name = forms.CharField(label="Name", max_length=200, required=False)
+    password = forms.CharField(
+        label="First password",
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="At least 10 characters. Tell it to the person yourself; it is not sent anywhere.",
+    )
+    role = forms.ChoiceField(label="Role", choices=list(ROLE_TITLES.items()), initial="researcher")
+    scope = forms.ModelChoiceField(label="Scope", queryset=Scope.objects.none(), empty_label=None)
+
+    def __init__(self, *args: Any, scopes: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["scope"].queryset = scopes  # type: ignore[attr-defined]
+        self.fields["scope"].label_from_instance = scope_label  # type: ignore[attr-defined]
+
+
+class RuleForm(ConsoleForm):
+    FIELDS_OF = {"subjectId": "subject"}
+
+    subject = forms.ModelChoiceField(
+        label="Who", queryset=User.objects.order_by("email"), to_field_name="email", empty_label=None
+    )
+    role = forms.ChoiceField(label="Role", choices=list(ROLE_TITLES.items()), initial="researcher")
+    scope = forms.ModelChoiceField(label="Scope", queryset=Scope.objects.none(), empty_label=None)
+
+    def __init__(self, *args: Any, scopes: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["scope"].queryset = scopes  # type: ignore[attr-defined]
+        self.fields["scope"].label_from_instance = scope_label  # type: ignore[attr-defined]
+
+    def subject_kind(self) -> str:
+        return SubjectKind.USER
+
+
+def scope_label(scope: Scope) -> str:
+    return f"{scope.kind} {scope.name}"

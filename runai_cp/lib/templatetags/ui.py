@@ -1,0 +1,231 @@
+"""Words, numbers and parts of the console: filters for units and ages, tags for status, meters, cells, fields and charts.
+
+Knows no model. Every tag renders a template of ``templates/components``; no markup is written in Python.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django import template
+from django.forms import BoundField, CheckboxInput, Select
+from django.http import HttpRequest
+from django.utils import timezone
+
+from runai_cp.lib import drawing
+from runai_cp.lib.vocabulary import STATUS, TYPES
+
+register = template.Library()
+KIB = 1024
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """``48 s``, ``14 min``, ``3 h 12 min``, ``6 d``: the two largest units that say something."""
+    if seconds is None:
+        return "–"
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if minutes < 60:
+        return f"{minutes} min"
+    if hours < 24:
+        return f"{hours} h {minutes % 60:02d} min" if minutes % 60 else f"{hours} h"
+    return f"{days} d"
+
+
+@register.filter
+def age(moment: datetime | str | None) -> str:
+    """How long ago ``moment`` was (a datetime or RFC 3339 text)."""
+    at = as_time(moment)
+    return "–" if at is None else duration((timezone.now() - at).total_seconds())
+
+
+@register.filter
+def clock(moment: datetime | str | None) -> str:
+    """``10:28:21`` today, ``2026-11-23 10:28`` before; UTC."""
+    at = as_time(moment)
+    if at is None:
+        return "–"
+    at = at.astimezone(UTC)
+    return at.strftime("%H:%M:%S" if at.date() == timezone.now().date() else "%Y-%m-%d %H:%M")
+
+
+@register.filter
+def as_time(moment: datetime | str | None) -> datetime | None:
+    if isinstance(moment, str):
+        try:
+            moment = datetime.fromisoformat(moment)
+        except ValueError:
+            return None
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+
+
+@register.filter
+def milli(value: float | None) -> str:
+    """Thousandths as the number people say: 4000 → ``4``, 500 → ``0.5``, -1000 and less → ``no limit``."""
+    if value is None:
+        return "–"
+    if value < 0:
+        return "no limit"
+    return f"{value / 1000:.3f}".rstrip("0").rstrip(".")
+
+
+@register.filter
+def size(value: float | None) -> str:
+    """Bytes with a binary unit: ``512 MiB``, ``1.5 GiB``."""
+    if value is None:
+        return "–"
+    if value < 0:
+        return "no limit"
+    number, units = float(value), ("B", "KiB", "MiB", "GiB", "TiB")
+    for unit in units[:-1]:
+        if number < KIB:
+            return f"{number:.3g} {unit}" if number < 100 else f"{number:.0f} {unit}"
+        number /= KIB
+    return f"{number:.3g} {units[-1]}"
+
+
+@register.filter
+def percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f} %"
+
+
+@register.filter
+def plural(count: int, words: str) -> str:
+    """``{{ n|plural:"node,nodes" }}`` → ``1 node``, ``3 nodes``."""
+    one, many = words.split(",")
+    return f"{count} {one if count == 1 else many}"
+
+
+@register.filter
+def ordinal(number: int) -> str:
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+@register.filter
+def initials(name: str) -> str:
+    letters = [part[0] for part in name.split("@")[0].replace(".", " ").replace("-", " ").split() if part]
+    return ("".join(letters[:2]) if len(letters) > 1 else name[:2]).upper()
+
+
+@register.filter
+def item(mapping: Mapping[str, Any], key: str) -> Any:
+    return mapping.get(key) if mapping else None
+
+
+@register.inclusion_tag("components/icon.html")
+def icon(name: str, extra: str = "") -> dict[str, str]:
+    """``{% icon "plus" "icon-s muted" %}``: one symbol of the sprite; decoration, its words stand beside it."""
+    return {"name": name, "extra": extra}
+
+
+@register.inclusion_tag("components/status.html")
+def status(word: str, title: str = "") -> dict[str, str]:
+    """A phase or state by the table of ``vocabulary``: a tinted badge when it asks for something, else bare."""
+    found = STATUS.get(word, STATUS["Unknown"])
+    return {"word": word, "title": title, "icon": found.icon, "tone": found.tone, "form": found.form}
+
+
+@register.inclusion_tag("components/status.html")
+def badge(word: str, icon_name: str = "", tone: str = "") -> dict[str, str]:
+    """Always tinted: beside a page title. Without icon and tone they come from the vocabulary."""
+    found = STATUS.get(word, STATUS["Unknown"])
+    return {"word": word, "icon": icon_name or found.icon, "tone": tone or found.tone, "form": "tinted", "title": ""}
+
+
+@register.filter
+def type_icon(kind: str) -> str:
+    return TYPES.get(kind, ("training", kind))[0]
+
+
+@register.filter
+def type_word(kind: str) -> str:
+    return TYPES.get(kind, ("training", kind.capitalize()))[1]
+
+
+@register.inclusion_tag("components/mid.html")
+def mid(name: str, keep: int = 6) -> dict[str, Any]:
+    """A long name is cut in the middle and keeps its end."""
+    return {"name": name, "long": len(name) > 20, "head": name[:-keep], "tail": name[-keep:]}
+
+
+@register.inclusion_tag("components/meter.html")
+def meter(label: str, total: float, used: float = 0, quota: float | None = None, off: bool = False) -> dict[str, Any]:
+    """One bar: ``used`` of ``total``; beyond ``quota`` it is hatched and the quota is a tick. Any one unit."""
+    return {"label": label, **drawing.meter(total, used, quota, off)}
+
+
+@register.inclusion_tag("components/meter.html")
+def pool_bar(label: str, total: float, parts: Mapping[str, float]) -> dict[str, Any]:
+    """Segments in the order in quota, over, idle, free, out of service; ``parts`` by those words."""
+    return {"label": label, **drawing.pool_bar(total, parts)}
+
+
+@register.inclusion_tag("components/meter.html")
+def ask_bar(label: str, total: float, used: float, asked: float, quota: float | None) -> dict[str, Any]:
+    return {"label": label, **drawing.ask_bar(total, used, asked, quota)}
+
+
+@register.inclusion_tag("components/gpus.html")
+def gpus(label: str, cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One square per device. A cell has ``state`` (in, over, idle, free, off) and ``milli`` allocated of it."""
+    return {"label": label, **drawing.gpus(cells)}
+
+
+@register.inclusion_tag("components/chart.html")
+def chart(figure: "drawing.Figure") -> dict[str, Any]:
+    """Axes, grid, lines, gaps and the table with the same numbers."""
+    return {"figure": figure, "drawn": drawing.draw(figure)}
+
+
+@register.inclusion_tag("components/field.html")
+def field(bound: BoundField, span: str = "12", unit: str = "", mono: bool = False, **attrs: Any) -> dict[str, Any]:
+    """Label, control, hint and error of one form field; the error and hint are tied to the control."""
+    named = [f"{bound.auto_id}-e"] if bound.errors else []
+    if bound.help_text:
+        named.append(f"{bound.auto_id}-h")
+    kind = "select" if isinstance(bound.field.widget, Select) else "input"
+    values = {"class": f"{kind} mono" if mono else kind, "aria-describedby": " ".join(named) or None}
+    if bound.errors:
+        values["aria-invalid"] = "true"
+    values |= {name.replace("_", "-"): value for name, value in attrs.items()}
+    box = isinstance(bound.field.widget, CheckboxInput)
+    if box:
+        values.pop("class")
+    return {
+        "bound": bound,
+        "span": span,
+        "unit": unit,
+        "box": box,
+        "control": bound.as_widget(attrs={k: v for k, v in values.items() if v is not None}),
+    }
+
+
+@register.simple_tag(takes_context=True)
+def query(context: Mapping[str, Any], **changes: Any) -> str:
+    """The present query string with some parameters changed; None or "" drops one. Starts with ``?``."""
+    request: HttpRequest = context["request"]
+    params = request.GET.copy()
+    for name, value in changes.items():
+        params.pop(name, None)
+        if value not in (None, ""):
+            params[name] = str(value)
+    return "?" + params.urlencode()
+
+
+@register.inclusion_tag("components/sort_head.html", takes_context=True)
+def sort_head(context: Mapping[str, Any], name: str, label: str, extra: str = "", start: str = "asc") -> dict[str, Any]:
+    """A column head that is a link; the column sorted by says so to everybody. Reads ``sort`` and ``order`` of the URL."""
+    request: HttpRequest = context["request"]
+    mine = request.GET.get("sort", context.get("sort", "")) == name
+    order = request.GET.get("order", context.get("order", "asc")) if mine else ""
+    turned = {"asc": "desc", "desc": "asc"}.get(order, start)
+    return {
+        "href": query(context, sort=name, order=turned, page=None),
+        "label": label,
+        "extra": extra,
+        "direction": {"asc": "ascending", "desc": "descending"}.get(order, ""),
+    }

@@ -1,1 +1,1 @@
-"""Time series of all tenants in two shared tables, walled by row-level security. Agents write through the link, usage reads."""
+"""Time series of all tenants in two tables behind row-level security; agents write by the link, usage reads."""

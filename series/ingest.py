@@ -1,4 +1,4 @@
-"""Stores what agents measured. Plain psycopg, no ORM: the link's ASGI app calls it from a thread with a connection of its pool.
+"""Stores what agents measured. Plain psycopg, no ORM: the link calls it from a thread with a connection of its pool.
 
 Safe to repeat: a sample that is there already is left alone, so a batch whose answer was lost is simply sent again.
 """

@@ -1,4 +1,4 @@
-"""Measurements on their way up: the metrics role posts a ``SampleBatch`` as gzip JSON to ``POST {link}/agent/v1/metrics``.
+"""Measurements on their way up: the metrics role posts a ``SampleBatch`` as gzip JSON to ``{link}/agent/v1/metrics``.
 
 A sample is one number of one metric of one subject at one moment. Sending a batch twice stores it once.
 Metric names are those of the public API. Units: cores, bytes, percent 0..100, whole GPUs as a float.

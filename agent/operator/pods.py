@@ -1,0 +1,243 @@
+"""The objects of one workload: pods, and for a gang its pod group and headless service. Same view, same manifests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.operator import names, rendezvous
+from agent.operator.workload import WorkloadView
+from agent.wire import labels
+from agent.wire.objects import Compute, Toleration
+
+Object = dict[str, Any]
+CONTAINER = "main"
+
+
+def owner_reference(view: WorkloadView) -> Object:
+    return {
+        "apiVersion": "run.ai/v1",
+        "kind": "Workload",
+        "name": view.name,
+        "uid": view.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def common_labels(view: WorkloadView) -> dict[str, str]:
+    """On everything made for a workload; the scheduler's words included."""
+    assert view.project is not None
+    mine = {
+        labels.MANAGED_BY: labels.MANAGED_BY_OPERATOR,
+        labels.WORKLOAD_ID: view.id,
+        labels.WORKLOAD_NAME: names.bounded(view.name),
+        labels.WORKLOAD_TYPE: view.spec.type,
+        labels.PROJECT: view.project.name,
+        labels.QUEUE: labels.queue_name(view.project.name, view.pool),
+        labels.NODE_POOL: view.pool,
+        labels.PREEMPTIBILITY: view.preemptibility,
+        "priorityClassName": view.priority_class,
+    }
+    return {**(view.spec.labels or {}), **mine}
+
+
+def pod_group(view: WorkloadView, attempt: int) -> Object:
+    """Made before the pods, so that the scheduler never sees a part of a gang as pods of their own."""
+    assert view.project is not None
+    return {
+        "apiVersion": "scheduling.run.ai/v2alpha2",
+        "kind": "PodGroup",
+        "metadata": {
+            "name": names.pod_group_name(view.name, attempt),
+            "namespace": view.namespace,
+            "labels": common_labels(view) | {labels.ATTEMPT: str(attempt)},
+            "ownerReferences": [owner_reference(view)],
+        },
+        "spec": {
+            "queue": labels.queue_name(view.project.name, view.pool),
+            "minMember": view.completions,
+            "priorityClassName": view.priority_class,
+            "preemptibility": view.preemptibility,
+        },
+    }
+
+
+def headless_service(view: WorkloadView) -> Object:
+    """Addresses of a gang's members, before they are ready too: a rendezvous waits for members that wait for it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": names.service_name(view.name),
+            "namespace": view.namespace,
+            "labels": common_labels(view),
+            "ownerReferences": [owner_reference(view)],
+        },
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": {labels.WORKLOAD_ID: view.id, labels.WORKLOAD_NAME: names.bounded(view.name)},
+            "ports": [{"name": "rendezvous", "port": rendezvous.PORT, "targetPort": rendezvous.PORT}],
+        },
+    }
+
+
+def pod(view: WorkloadView, index: int, attempt: int) -> Object:
+    """Pod ``index`` of a workload in one attempt."""
+    name = names.pod_name(view.name, index, attempt)
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": view.namespace,
+            "labels": common_labels(view) | {labels.REPLICA_INDEX: str(index), labels.ATTEMPT: str(attempt)},
+            "annotations": _annotations(view, attempt),
+            "ownerReferences": [owner_reference(view)],
+        },
+        "spec": _pod_spec(view, index),
+    }
+
+
+def _annotations(view: WorkloadView, attempt: int) -> dict[str, str]:
+    found = dict(view.spec.annotations or {}) | _gpu_annotations(view.spec.compute)
+    if view.submitted_by:
+        found[labels.SUBMITTED_BY] = view.submitted_by
+    if view.gang:
+        found[labels.POD_GROUP_NAME] = names.pod_group_name(view.name, attempt)
+    return found
+
+
+def _gpu_annotations(compute: Compute) -> dict[str, str]:
+    if compute.gpu_portion_milli is not None:
+        found = {labels.GPU_FRACTION: f"{compute.gpu_portion_milli / 1000:.3f}".rstrip("0")}
+    elif compute.gpu_memory_mib is not None:
+        found = {labels.GPU_MEMORY: str(compute.gpu_memory_mib)}
+    else:
+        return {}
+    if compute.gpu_devices > 1:
+        found[labels.GPU_FRACTION_DEVICES] = str(compute.gpu_devices)
+    return found
+
+
+def _pod_spec(view: WorkloadView, index: int) -> Object:
+    spec: Object = {
+        "schedulerName": labels.DEFAULT_SCHEDULER_NAME,
+        "restartPolicy": view.restart_policy,
+        "enableServiceLinks": False,
+        "containers": [_container(view, index)],
+        "tolerations": [_toleration(item) for item in _tolerations(view)],
+    }
+    if selector := _node_selector(view):
+        spec["nodeSelector"] = selector
+    if view.pool == labels.DEFAULT_NODE_POOL:
+        spec["affinity"] = _DEFAULT_POOL_AFFINITY
+    if view.spec.termination_grace_period_seconds is not None:
+        spec["terminationGracePeriodSeconds"] = view.spec.termination_grace_period_seconds
+    if view.gang:
+        spec["hostname"] = names.host_name(view.name, index)
+        spec["subdomain"] = names.service_name(view.name)
+    return {key: value for key, value in spec.items() if value != []}
+
+
+_DEFAULT_POOL_AFFINITY: Object = {
+    "nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [
+                {"matchExpressions": [{"key": labels.NODE_POOL, "operator": "DoesNotExist"}]},
+                {
+                    "matchExpressions": [
+                        {"key": labels.NODE_POOL, "operator": "In", "values": [labels.DEFAULT_NODE_POOL]}
+                    ]
+                },
+            ]
+        }
+    }
+}
+"""The default pool is every node without the label: what no node selector can say."""
+
+
+def _node_selector(view: WorkloadView) -> dict[str, str]:
+    selector = dict(view.spec.node_selector or {})
+    if view.spec.node_type:
+        selector["run.ai/type"] = view.spec.node_type
+    if view.pool != labels.DEFAULT_NODE_POOL:
+        selector[labels.NODE_POOL] = view.pool
+    return selector
+
+
+def _tolerations(view: WorkloadView) -> list[Toleration]:
+    found = list(view.spec.tolerations)
+    if view.pool == labels.SIMULATED_NODE_POOL:
+        found.append(Toleration(key=labels.SIMULATED_TAINT, operator="Exists"))
+    return found
+
+
+def _toleration(item: Toleration) -> Object:
+    pairs = {
+        "key": item.key,
+        "operator": item.operator,
+        "value": item.value,
+        "effect": item.effect,
+        "tolerationSeconds": item.toleration_seconds,
+    }
+    return {key: value for key, value in pairs.items() if value is not None}
+
+
+def _container(view: WorkloadView, index: int) -> Object:
+    spec = view.spec
+    container: Object = {
+        "name": CONTAINER,
+        "image": spec.image,
+        "env": _environment(view, index),
+        "resources": _resources(spec.compute),
+    }
+    optional = {
+        "command": list(spec.command),
+        "args": list(spec.args),
+        "workingDir": spec.working_dir,
+        "imagePullPolicy": spec.image_pull_policy,
+    }
+    return container | {key: value for key, value in optional.items() if value}
+
+
+def _environment(view: WorkloadView, index: int) -> list[Object]:
+    """Ours first; a variable of the same name in the spec wins."""
+    assert view.project is not None
+    compute = view.spec.compute
+    whole = compute.gpu_devices if compute.gpu_portion_milli is None and compute.gpu_memory_mib is None else 0
+    variables = {
+        "JOB_NAME": view.name,
+        "JOB_UUID": view.id,
+        "RUNAI_PROJECT": view.project.name,
+        "RUNAI_NUM_OF_GPUS": str(whole),
+    }
+    if view.gang:
+        variables |= rendezvous.environment(
+            view.name,
+            view.namespace,
+            index=index,
+            workers=view.completions,
+            gpus=whole,
+            framework=view.spec.framework,
+        )
+    else:
+        variables["JOB_COMPLETION_INDEX"] = str(index)
+    variables |= {variable.name: variable.value for variable in view.spec.environment}
+    return [{"name": name, "value": value} for name, value in variables.items()]
+
+
+def _resources(compute: Compute) -> Object:
+    requests: dict[str, str] = {}
+    limits: dict[str, str] = {}
+    for name, request, limit, unit in (
+        ("cpu", compute.cpu_milli, compute.cpu_limit_milli, "m"),
+        ("memory", compute.memory_bytes, compute.memory_limit_bytes, ""),
+    ):
+        if request is not None:
+            requests[name] = f"{request}{unit}"
+        if limit is not None:
+            limits[name] = f"{limit}{unit}"
+    if compute.gpu_devices and compute.gpu_portion_milli is None and compute.gpu_memory_mib is None:
+        requests[labels.GPU_RESOURCE] = limits[labels.GPU_RESOURCE] = str(compute.gpu_devices)
+    return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}

@@ -1,0 +1,251 @@
+"""A ``Workload`` object as the operator sees it: its spec read and checked, its last written status, its project."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from agent.operator.facts import moment
+from agent.wire import labels as names
+from agent.wire.codec import from_dict
+from agent.wire.objects import (
+    DEFAULT_BACKOFF_LIMIT,
+    DEFAULT_PRIORITY_CLASS,
+    PRIORITIES,
+    WORKLOAD_TYPES,
+    Compute,
+    ProjectSpec,
+    WorkloadSpec,
+)
+from agent.wire.phases import Phase
+from agent.wire.reports import Condition, ReasonReport
+
+MAX_PODS = 10_000
+_IMAGE = re.compile(r"[A-Za-z0-9][^\s]*")
+_ENV = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadStatus:
+    """The ``status`` of a Workload; the first fields have the names and meaning of ``reports.WorkloadReport``."""
+
+    phase: Phase = Phase.CREATING
+    message: str = ""
+    reasons: tuple[ReasonReport, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    desired_pods: int = 0
+    running_pods: int = 0
+    ready_pods: int = 0
+    failed_attempts: int = 0
+    allocated_gpu_milli: int = 0
+    node_pools: tuple[str, ...] = ()
+    started_at: str | None = None
+    completed_at: str | None = None
+    phase_since: str | None = None
+    observed_generation: int = 0
+    attempts: dict[str, int] = field(default_factory=dict)
+    """First index of a unit (a pod, or a whole gang) → its current attempt, where that is above 0."""
+    succeeded_indexes: str = ""
+    """Completed indexes of a training with several completions, e.g. ``0-3,7``."""
+    node_pool: str = ""
+    """The pool it is tried in now, when it names several."""
+    project: str | None = None
+    gpus: str = "0"
+    """GPUs it holds, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectView:
+    name: str
+    spec: ProjectSpec
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Pools in which the project has a queue."""
+        return tuple(quota.node_pool for quota in self.spec.quotas) or (names.DEFAULT_NODE_POOL,)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadView:
+    name: str
+    namespace: str
+    uid: str
+    id: str
+    """``run.ai/workload-id``, else the uid."""
+    generation: int
+    created_at: datetime | None
+    deleting: bool
+    managed: bool
+    spec: WorkloadSpec
+    status: WorkloadStatus
+    errors: tuple[str, ...] = ()
+    """What is wrong with the spec, each naming its field; nothing is made for such a workload."""
+    project: ProjectView | None = None
+    submitted_by: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def gang(self) -> bool:
+        return self.spec.workers is not None
+
+    @property
+    def backoff_limit(self) -> int:
+        limit = self.spec.backoff_limit
+        return DEFAULT_BACKOFF_LIMIT if limit is None else limit
+
+    @property
+    def restart_policy(self) -> str:
+        """Workspaces and inference stay up; what has an end runs once per attempt."""
+        default = "Always" if self.spec.type in ("workspace", "inference") else "Never"
+        return self.spec.restart_policy or default
+
+    @property
+    def completions(self) -> int:
+        """Pods that must succeed, or of a gang and of services: pods that must run."""
+        if self.spec.workers is not None:
+            return self.spec.workers
+        return self.spec.completions or self.spec.parallelism or 1
+
+    @property
+    def parallelism(self) -> int:
+        if self.gang:
+            return self.completions
+        return min(self.spec.parallelism or 1, self.completions)
+
+    @property
+    def priority_class(self) -> str:
+        return self.spec.priority_class or _PRIORITY_BY_TYPE.get(self.spec.type, DEFAULT_PRIORITY_CLASS)
+
+    @property
+    def preemptibility(self) -> str:
+        if self.spec.preemptibility:
+            return self.spec.preemptibility
+        return "preemptible" if PRIORITIES.get(self.priority_class, 50) < 100 else "non-preemptible"
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Pools to try, in order."""
+        defaults = self.project.spec.default_node_pools if self.project else ()
+        return self.spec.node_pools or defaults or (names.DEFAULT_NODE_POOL,)
+
+    @property
+    def pool(self) -> str:
+        """The pool to make pods for now."""
+        return self.status.node_pool if self.status.node_pool in self.pools else self.pools[0]
+
+
+_PRIORITY_BY_TYPE = {"workspace": "build", "inference": "inference"}
+
+
+def read_workload(obj: Mapping[str, Any], project: ProjectView | None) -> WorkloadView:
+    """The view of a manifest. Never raises: what cannot be read is in ``errors``."""
+    meta = obj["metadata"]
+    spec, errors = _spec(obj.get("spec"))
+    labels = meta.get("labels") or {}
+    return WorkloadView(
+        name=meta["name"],
+        namespace=meta["namespace"],
+        uid=meta["uid"],
+        id=labels.get(names.WORKLOAD_ID) or meta["uid"],
+        generation=int(meta.get("generation") or 0),
+        created_at=moment(meta.get("creationTimestamp")),
+        deleting=bool(meta.get("deletionTimestamp")),
+        managed=labels.get(names.MANAGED_BY) == names.MANAGED_BY_CONTROL_PLANE,
+        spec=spec,
+        status=_status(obj.get("status")),
+        errors=errors,
+        project=project,
+        submitted_by=(meta.get("annotations") or {}).get(names.SUBMITTED_BY) or labels.get(names.SUBMITTED_BY) or "",
+    )
+
+
+def _spec(data: object) -> tuple[WorkloadSpec, tuple[str, ...]]:
+    try:
+        spec = from_dict(WorkloadSpec, data)
+    except (ValueError, TypeError) as error:
+        return WorkloadSpec(type="training", image=""), (f"spec: {error}",)
+    return spec, tuple(problems(spec))
+
+
+def _status(data: object) -> WorkloadStatus:
+    """The status last written; a status that cannot be read is as good as none, everything in it is found again."""
+    try:
+        return from_dict(WorkloadStatus, data or {})
+    except (ValueError, TypeError):
+        return WorkloadStatus()
+
+
+def problems(spec: WorkloadSpec) -> list[str]:
+    """Every mistake in a spec: field, what was given, what is allowed. Empty for a spec that can run."""
+    found: list[str] = []
+    if spec.type not in WORKLOAD_TYPES:
+        found.append(f"spec.type: {spec.type!r} given, allowed are {', '.join(WORKLOAD_TYPES)}")
+    if not _IMAGE.fullmatch(spec.image):
+        found.append(f"spec.image: {spec.image!r} is not an image reference")
+    for name, value, least in (
+        ("workers", spec.workers, 1),
+        ("completions", spec.completions, 1),
+        ("parallelism", spec.parallelism, 1),
+        ("backoffLimit", spec.backoff_limit, 0),
+        ("ttlSecondsAfterFinished", spec.ttl_seconds_after_finished, 0),
+        ("terminationGracePeriodSeconds", spec.termination_grace_period_seconds, 0),
+    ):
+        if value is not None and value < least:
+            found.append(f"spec.{name}: {value} given, must be at least {least}")
+    for name, value in (("workers", spec.workers), ("parallelism", spec.parallelism)):
+        if value is not None and value > MAX_PODS:
+            found.append(f"spec.{name}: {value} given, at most {MAX_PODS} are allowed")
+    if spec.workers is not None and (spec.completions is not None or spec.parallelism is not None):
+        found.append("spec.workers: a gang has no completions or parallelism; give one or the other")
+    if spec.restart_policy not in (None, "Always", "OnFailure", "Never"):
+        found.append(f"spec.restartPolicy: {spec.restart_policy!r} given, allowed are Always, OnFailure, Never")
+    if spec.preemptibility not in (None, "preemptible", "non-preemptible"):
+        found.append(f"spec.preemptibility: {spec.preemptibility!r} given, allowed are preemptible, non-preemptible")
+    if spec.priority_class is not None and spec.priority_class not in PRIORITIES:
+        found.append(f"spec.priorityClass: {spec.priority_class!r} given, allowed are {', '.join(PRIORITIES)}")
+    found += _environment_problems(spec)
+    return found + _compute_problems(spec.compute)
+
+
+def _environment_problems(spec: WorkloadSpec) -> list[str]:
+    found, seen = [], set()
+    for index, variable in enumerate(spec.environment):
+        if not _ENV.fullmatch(variable.name):
+            found.append(f"spec.environment[{index}].name: {variable.name!r} is not a name of a variable")
+        elif variable.name in seen:
+            found.append(f"spec.environment[{index}].name: {variable.name!r} is given twice")
+        seen.add(variable.name)
+    return found
+
+
+def _compute_problems(compute: Compute) -> list[str]:
+    found = []
+    for name, value in (
+        ("gpuDevices", compute.gpu_devices),
+        ("cpuMilli", compute.cpu_milli),
+        ("cpuLimitMilli", compute.cpu_limit_milli),
+        ("memoryBytes", compute.memory_bytes),
+        ("memoryLimitBytes", compute.memory_limit_bytes),
+    ):
+        if value is not None and value < 0:
+            found.append(f"spec.compute.{name}: {value} given, must be at least 0")
+    portion, memory = compute.gpu_portion_milli, compute.gpu_memory_mib
+    if portion is not None and not 1 <= portion <= 999:
+        found.append(f"spec.compute.gpuPortionMilli: {portion} given, must be 1 to 999 (a whole device leaves it out)")
+    if memory is not None and memory < 1:
+        found.append(f"spec.compute.gpuMemoryMib: {memory} given, must be at least 1")
+    if portion is not None and memory is not None:
+        found.append("spec.compute.gpuMemoryMib: give a portion of each device or its memory, not both")
+    for name, request, limit in (
+        ("cpuLimitMilli", compute.cpu_milli, compute.cpu_limit_milli),
+        ("memoryLimitBytes", compute.memory_bytes, compute.memory_limit_bytes),
+    ):
+        if request is not None and limit is not None and limit < request:
+            found.append(f"spec.compute.{name}: {limit} given, below the request of {request}")
+    return found

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterable
@@ -21,23 +21,25 @@ from local.kube import netns
 MARK = "RUNAI_LOCAL_CLUSTER"
 CGROUPS = Path("/sys/fs/cgroup")
 SHIM_SOCKETS = Path("/run/containerd/s")
-ORDER = ("kubelet", "kube-proxy", "kwok", "kube-controller-manager", "kube-apiserver")
-"""Asked to stop first, one after the other kind: an API server whose etcd is gone lingers for a minute."""
+CLIENTS = frozenset(("kubelet", "kube-proxy", "kwok", "kube-controller-manager", "coredns"))
+"""Stopped first, then the API server, then the rest: an API server whose etcd is gone lingers for a minute."""
+
+CNI_RESULTS = Path("/var/lib/cni/results")
+CONTAINER_LOGS = Path("/var/log/containers")
+DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins")
 
 
 def leave_nothing(directory: Path, cgroup: str, grace_s: float = 5) -> int:
     """Stop and remove everything of the cluster in ``directory`` (absolute). Returns how many processes it ended."""
     ended = _end_processes(directory, cgroup, grace_s)
     _remove_shim_sockets(directory)
+    if os.geteuid() == 0:
+        _remove_fixed_paths(directory, cgroup)
     _unmount(directory)
     if os.geteuid() == 0:
         netns.destroy(directory)
         _remove_cgroups(cgroup)
-    for leftover in (directory / "netns", directory / "s"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
+    (directory / "netns").unlink(missing_ok=True)
     return ended
 
 
@@ -49,16 +51,13 @@ def processes(directory: Path, cgroup: str) -> set[int]:
 
 def _end_processes(directory: Path, cgroup: str, grace_s: float) -> int:
     found = processes(directory, cgroup)
-    count = len(found)
-    by_program: dict[str, list[int]] = {}
-    for pid in found:
-        by_program.setdefault(_program(pid), []).append(pid)
-    for program in ORDER:
-        _stop(by_program.get(program, ()), grace_s if program == "kube-apiserver" else 1)
+    by_program = {pid: _program(pid) for pid in found}
+    _stop((pid for pid, program in by_program.items() if program in CLIENTS), min(grace_s, 1))
+    _stop((pid for pid, program in by_program.items() if program == "kube-apiserver"), grace_s)
     deadline = time.monotonic() + grace_s
     while (left := processes(directory, cgroup)) and time.monotonic() < deadline:
-        _stop(left, 0.5)
-    return count
+        _stop(left, 0.3)
+    return len(found)
 
 
 def _stop(these: Iterable[int], grace_s: float) -> None:
@@ -140,12 +139,40 @@ def _remove_shim_sockets(directory: Path) -> None:
     """containerd's shims listen under a directory of the whole machine; each bundle says where."""
     for address in directory.glob("containerd/state/io.containerd.runtime.v2.task/*/*/address"):
         with contextlib.suppress(OSError):
-            socket = Path(address.read_text().strip().removeprefix("unix://"))
-            if socket.parent == SHIM_SOCKETS:
-                socket.unlink()
+            path = Path(address.read_text().strip().removeprefix("unix://"))
+            if path.parent == SHIM_SOCKETS:
+                path.unlink()
     with contextlib.suppress(OSError):
         SHIM_SOCKETS.rmdir()
         SHIM_SOCKETS.parent.rmdir()
+
+
+def _remove_fixed_paths(directory: Path, network: str) -> None:
+    """Files that kubelet and the CNI library keep at places which cannot be configured."""
+    for result in CNI_RESULTS.glob(f"{network}-*"):
+        container = result.name.removeprefix(f"{network}-").partition("-")[0]
+        for file in CNI_RESULTS.glob(f"*-{container}-*"):
+            file.unlink(missing_ok=True)
+    for link in CONTAINER_LOGS.glob("*.log"):
+        with contextlib.suppress(OSError):
+            if os.readlink(link).startswith(f"{directory}/"):
+                link.unlink()
+    plugins = DEVICE_PLUGINS / "kubelet.sock"
+    if plugins.is_socket() and not _listens(plugins):
+        for file in (plugins, DEVICE_PLUGINS / "kubelet_internal_checkpoint"):
+            file.unlink(missing_ok=True)
+    for folder in (CNI_RESULTS, CNI_RESULTS.parent, CONTAINER_LOGS, DEVICE_PLUGINS, DEVICE_PLUGINS.parent):
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # only when empty
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def mounts_under(directory: Path, table: str) -> list[str]:

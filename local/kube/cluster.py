@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class LocalCluster:
     progress: Progress = silent
     _layout: Layout | None = field(default=None, init=False)
     _plan: netns.Plan | None = field(default=None, init=False)
+    _prepared: datetime = field(default=node.LONG_AGO, init=False)
 
     def __post_init__(self) -> None:
         self.dir = self.dir.resolve()
@@ -105,6 +107,7 @@ class LocalCluster:
         """Clean up after a crash, then make network, certificates, kubeconfigs, policies. Raises NetworkError."""
         self.teardown()
         self.dir.mkdir(parents=True, exist_ok=True)
+        self._prepared = datetime.now(UTC).replace(microsecond=0)
         state = read_json(self.dir / "network.json") or {}
         if os.geteuid() == 0:
             self._plan = netns.create(self.dir, self.index, state.get("slot"))
@@ -164,12 +167,12 @@ class LocalCluster:
         with ThreadPoolExecutor(2) as pool:
             jobs = [pool.submit(self._simulated_nodes, api)]
             if self.real_node:
-                jobs.append(pool.submit(node.after_start, self._node(), api, self.progress))
+                jobs.append(pool.submit(node.after_start, self._node(), api, self.progress, self._prepared))
             for job in jobs:
                 job.result()
 
     def teardown(self) -> int:
-        """End every process of the cluster, orphans of a crash too, and remove what they left. ``dir`` keeps its data."""
+        """End every process of it, orphans of a crash too, and remove what they left. ``dir`` keeps its data."""
         ended = cleanup.leave_nothing(self.dir, self.mark) if self.dir.is_dir() else 0
         if self.sockets.is_dir():
             shutil.rmtree(self.sockets, ignore_errors=True)

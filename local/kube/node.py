@@ -16,6 +16,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from local.kube.cleanup import CGROUPS
 from local.kube.node_config import DNS_ADDRESS, NODE_NAME, NodeLayout
 
 READY_TIMEOUT_S = 90
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class NodeError(RuntimeError):
@@ -115,13 +117,16 @@ def processes(layout: NodeLayout, programs: Binaries, api: Callable[[], Api]) ->
     ]
 
 
-def after_start(layout: NodeLayout, api: Api, progress: Progress) -> None:
-    """Import the images that containerd lacks and wait until the node is Ready with its GPUs. Raises NodeError."""
+def after_start(layout: NodeLayout, api: Api, progress: Progress, since: datetime) -> None:
+    """Import the images that containerd lacks and wait until kubelet said after ``since`` that the node is Ready.
+
+    The node has its GPUs then, too. Raises NodeError.
+    """
     import_images(layout.containerd_socket, images.ensure(progress))
     deadline = time.monotonic() + READY_TIMEOUT_S
     while True:
         item = api.find(f"/api/v1/nodes/{NODE_NAME}")
-        if item is not None and is_ready(item) and gpus_of(item) == layout.gpus:
+        if item is not None and is_ready(item, since) and gpus_of(item) == layout.gpus:
             return
         if time.monotonic() > deadline:
             state = "not registered" if item is None else f"Ready: {is_ready(item)}, GPUs: {gpus_of(item)}"
@@ -141,10 +146,13 @@ def import_images(containerd_socket: Path, wanted: tuple[images.Image, ...]) -> 
             raise NodeError(f"containerd did not take {image.name}: {done.stderr.strip()[-500:]}")
 
 
-def is_ready(item: dict[str, Any]) -> bool:
-    """Whether a Node object says that it is Ready."""
+def is_ready(item: dict[str, Any], since: datetime = LONG_AGO) -> bool:
+    """Whether a Node object says that it is Ready, and last said so after ``since`` (a restart, for instance)."""
     conditions = item.get("status", {}).get("conditions", ())
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+    return any(
+        one["type"] == "Ready" and one["status"] == "True" and datetime.fromisoformat(one["lastHeartbeatTime"]) >= since
+        for one in conditions
+    )
 
 
 def gpus_of(item: dict[str, Any]) -> int:

@@ -177,13 +177,16 @@ def corefile(layout: NodeLayout) -> str:
     }}
     cache 5
 }}
-. {{
+{HOST_NAME} {{
     bind {DNS_ADDRESS}
     errors
     hosts {{
         {layout.plan.host_address} {HOST_NAME}
-        fallthrough
     }}
+}}
+. {{
+    bind {DNS_ADDRESS}
+    errors
     template ANY ANY {{
         rcode NXDOMAIN
     }}

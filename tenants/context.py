@@ -11,14 +11,14 @@ from tenants.models import Tenant, TenantState
 
 
 @contextmanager
-def in_tenant(schema_name: str) -> Iterator[Tenant]:
-    """Enter the schema of a ready tenant. Raises ``NotFound`` for a tenant that is gone, suspended or not yet ready.
+def in_tenant(schema_name: str, state: str = TenantState.READY) -> Iterator[Tenant]:
+    """Enter the schema of a tenant in ``state``. Raises ``NotFound`` for one that is gone, suspended or not yet ready.
 
     Never falls back to ``public``: a task that runs in the wrong schema is worse than one that does not run.
     """
-    tenant = Tenant.objects.filter(schema_name=schema_name, state=TenantState.READY).first()
+    tenant = Tenant.objects.filter(schema_name=schema_name, state=state).first()
     if tenant is None:
-        raise NotFound(f"tenant schema {schema_name!r} is not ready")
+        raise NotFound(f"tenant schema {schema_name!r} is not {state}")
     with tenant_context(tenant):
         if connection.schema_name != schema_name:
             raise NotFound(f"the connection did not enter {schema_name!r}")

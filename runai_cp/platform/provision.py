@@ -10,7 +10,7 @@ from access.services.bootstrap import bootstrap_access
 from access.services.users import create_user
 from runai_cp.lib.errors import FieldError, Invalid
 from tenants.context import in_tenant
-from tenants.models import Tenant
+from tenants.models import Tenant, TenantState
 from tenants.services import mark_ready, open_tenant
 
 
@@ -34,12 +34,12 @@ def provision_tenant(*, name: str, domains: tuple[str, ...], admin_email: str) -
     if "@" not in admin_email:
         raise Invalid(FieldError("admin-email", "must be an e-mail address", admin_email))
     tenant = open_tenant(name=name, domains=domains)
-    mark_ready(tenant)
     password = secrets.token_urlsafe(12)
-    with in_tenant(tenant.schema_name), transaction.atomic():
+    with in_tenant(tenant.schema_name, state=TenantState.CREATING), transaction.atomic():
         actor, root = bootstrap_access(tenant_name=name)
         create_user(actor=actor, email=admin_email, password=password, role="administrator", scope=root)
         application, secret = create_application(
             actor=actor, name="first-application", role="administrator", scope=root
         )
+        mark_ready(tenant)
     return Provisioned(tenant, domains, admin_email, password, application.client_id, secret)

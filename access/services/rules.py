@@ -79,6 +79,12 @@ def drop_rules_of(subject_kind: str, subject_id: object) -> None:
         _drop(rule)
 
 
+def drop_rules_on(scope: Scope) -> None:
+    """Remove every rule on a scope that is being removed, with its documents, in the caller's transaction."""
+    for rule in AccessRule.objects.filter(scope=scope).select_related("scope"):
+        _drop(rule)
+
+
 def _drop(rule: AccessRule) -> None:
     for cluster in _clusters_of(rule.scope):
         link.delete_desired(cluster_id=uuid.UUID(cluster.ref), key=f"accessrule/{rule.pk}")

@@ -1,0 +1,193 @@
+"""The life of a cluster: made with a name, watched, renamed, removed."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from access.grants import Actor
+from access.models import Scope, ScopeKind
+from access.permissions import require
+from access.roles import Action
+from access.services.audit import record
+from access.services.bootstrap import system_actor
+from access.services.scopes import add_scope, remove_scope, rename_scope, root_scope, set_ref
+from agent.wire import labels
+from clusters.models import Cluster, NodePool
+from clusters.states import ClusterStatus, Facts, cluster_status
+from link import services as link
+from runai_cp.lib.errors import Conflict, FieldError, Invalid
+from runai_cp.lib.nudge import nudge
+
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 ._-]{0,61}[A-Za-z0-9])?")
+NAME_ALLOWED = (
+    "1 to 63 letters, digits, spaces, dots, dashes and underscores, starting and ending with a letter or digit"
+)
+DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+WITHDRAWAL = timedelta(minutes=2)
+"""How long a connected agent gets to remove what came down the link before the cluster is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCluster:
+    name: str
+    domain: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionImpact:
+    """What goes with a cluster. Workloads are counted by the workloads room."""
+
+    departments: int
+    projects: int
+    nodes: int
+    connected: bool
+
+
+@transaction.atomic
+def create_cluster(*, actor: Actor, request: CreateCluster) -> Cluster:
+    """A cluster that waits for its agent, with the node pool ``default``. Raises ``Invalid``, ``Conflict``.
+
+    The projects room adds the department ``default`` when it is nudged, or with the first project.
+    """
+    root = root_scope()
+    require(actor, Action.CLUSTER_CREATE, root)
+    _check_name(request.name)
+    if request.domain and not DOMAIN.fullmatch(request.domain):
+        raise Invalid(FieldError("domain", "must be a host name without scheme or path", request.domain))
+    scope = add_scope(kind=ScopeKind.CLUSTER, name=request.name, parent=root)
+    cluster = Cluster.objects.create(scope=scope, domain=request.domain, created_by=actor.name)
+    set_ref(scope, cluster.pk)
+    NodePool.objects.create(
+        cluster=cluster, name=labels.DEFAULT_NODE_POOL, label_value=labels.DEFAULT_NODE_POOL, created_by="system"
+    )
+    _record(actor, "create", cluster, after={"name": request.name, "domain": request.domain})
+    link.register_cluster(cluster_id=cluster.pk, schema_name=connection.schema_name, name=request.name)
+    nudge("projects.tasks.open_cluster", connection.schema_name, str(cluster.pk))
+    return cluster
+
+
+@transaction.atomic
+def rename_cluster(*, actor: Actor, cluster: Cluster, name: str) -> None:
+    """Raises ``Invalid``, ``Conflict``. The same name again changes nothing."""
+    require(actor, Action.CLUSTER_UPDATE, cluster.scope)
+    _check_name(name)
+    before = cluster.name
+    if name == before:
+        return
+    rename_scope(cluster.scope, name)
+    cluster.save(update_fields=["updated_at"])
+    _record(actor, "update", cluster, before={"name": before}, after={"name": name})
+    link.rename_cluster(cluster_id=cluster.pk, name=name)
+
+
+def deletion_impact(cluster: Cluster) -> DeletionImpact:
+    below = Scope.objects.filter(path__startswith=cluster.scope.path)
+    return DeletionImpact(
+        departments=below.filter(kind=ScopeKind.DEPARTMENT).count(),
+        projects=below.filter(kind=ScopeKind.PROJECT).count(),
+        nodes=cluster.nodes.count(),
+        connected=_is_connected(cluster.pk),
+    )
+
+
+@transaction.atomic
+def delete_cluster(*, actor: Actor, cluster: Cluster, force: bool = False) -> bool:
+    """Remove a cluster; True when it is gone at once, False when its agent first takes back what came down the link.
+
+    Forced, or where no agent ever came: at once, and whatever runs in the cluster goes on there without us. Otherwise
+    its documents are withdrawn, so that our workloads and namespaces end; ``finish_deletions`` does the rest.
+    Safe to repeat.
+    """
+    require(actor, Action.CLUSTER_DELETE, cluster.scope)
+    _record(actor, "delete", cluster, before={"name": cluster.name, "forced": force})
+    if force or not _is_connected(cluster.pk):
+        _remove(cluster)
+        return True
+    Cluster.objects.filter(pk=cluster.pk, delete_requested_at=None).update(delete_requested_at=timezone.now())
+    _nudge_withdrawal(cluster.pk)
+    return False
+
+
+@transaction.atomic
+def finish_deletions() -> int:
+    """Forget clusters whose agent has had its time or is gone. Called by beat; safe to repeat. Returns how many."""
+    leaving = Cluster.objects.filter(delete_requested_at__isnull=False).select_related("scope")
+    done = 0
+    for cluster in leaving.select_for_update(of=("self",), skip_locked=True):
+        waited = timezone.now() - cluster.delete_requested_at
+        if waited > WITHDRAWAL or not _is_connected(cluster.pk):
+            _record(system_actor(), "forget", cluster, before={"name": cluster.name})
+            _remove(cluster)
+            done += 1
+        else:
+            _nudge_withdrawal(cluster.pk)
+    return done
+
+
+def statuses(clusters: Iterable[Cluster]) -> dict[UUID, ClusterStatus]:
+    """State, cause and since of each, with one query to the link for all of them."""
+    rows = list(clusters)
+    seen = link.liveness([cluster.pk for cluster in rows])
+    found: dict[UUID, ClusterStatus] = {}
+    for cluster in rows:
+        alive = seen.get(cluster.pk)
+        found[cluster.pk] = cluster_status(
+            Facts(
+                created_at=cluster.created_at,
+                enrolled_at=alive.enrolled_at if alive else None,
+                last_seen=alive.last_seen if alive else None,
+                connected=bool(alive and alive.connected),
+                reported_at=cluster.reported_at,
+                roles=tuple(cluster.roles),
+                dependencies=tuple(cluster.dependencies),
+            )
+        )
+    return found
+
+
+def _is_connected(cluster_id: UUID) -> bool:
+    alive = link.liveness([cluster_id]).get(cluster_id)
+    return bool(alive and alive.connected)
+
+
+def _nudge_withdrawal(cluster_id: UUID) -> None:
+    for room in ("workloads", "projects"):
+        nudge(f"{room}.tasks.withdraw_cluster", connection.schema_name, str(cluster_id))
+
+
+def _remove(cluster: Cluster) -> None:
+    """Rows first (they hold the scopes), then scopes from the leaves up, with their access rules."""
+    path, cluster_id = cluster.scope.path, cluster.pk
+    cluster.delete()
+    below = sorted(Scope.objects.filter(path__startswith=path), key=lambda scope: -scope.path.count("/"))
+    for scope in below:
+        remove_scope(scope)
+    link.remove_cluster(cluster_id=cluster_id)
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise Invalid(FieldError("name", f"must have {NAME_ALLOWED}", name, NAME_ALLOWED))
+
+
+def _record(actor: Actor, action: str, cluster: Cluster, **values: object) -> None:
+    record(
+        actor=actor,
+        action=action,
+        entity_type="cluster",
+        entity_id=cluster.pk,
+        entity_name=cluster.name,
+        scope_path=cluster.scope.path,
+        **values,
+    )
+
+
+def not_leaving(cluster: Cluster) -> None:
+    """Raises ``Conflict`` for a cluster whose deletion was asked for: nothing new starts there."""
+    if cluster.delete_requested_at is not None:
+        raise Conflict(f"The cluster {cluster.name} is being deleted.")

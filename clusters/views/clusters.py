@@ -1,0 +1,114 @@
+"""Clusters: the list, a new one, its page with the connect steps, the manifest, and the end."""
+
+import json
+import re
+import uuid
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from access.guard import allow
+from access.idempotency import once
+from access.roles import Action
+from access.scoping import narrow
+from clusters.forms import ClusterForm
+from clusters.models import Cluster
+from clusters.services import create_cluster, delete_cluster, deletion_impact, install_manifest, statuses
+from clusters.states import State
+from runai_cp.lib.errors import DomainError
+from runai_cp.lib.htmx import render_page
+from runai_cp.lib.paging import pages
+from runai_cp.lib.toasts import toast
+
+
+@allow(Action.CLUSTER_VIEW)
+@require_GET
+def cluster_list(request: HttpRequest) -> HttpResponse:
+    rows = narrow(request, Cluster.objects.visible_to(request.actor)).with_name()  # type: ignore[attr-defined]
+    page = pages(rows.count(), request.GET.get("page"))
+    found = list(rows.with_supply().order_by("created_at")[page.offset : page.offset + page.size])
+    states = statuses(found)
+    context = {
+        "clusters": [(cluster, states[cluster.pk]) for cluster in found],
+        "connected": sum(states[cluster.pk].healthy for cluster in found),
+        "silent": [c for c in found if states[c.pk].state == State.DISCONNECTED],
+        "pages": page,
+    }
+    return render_page(request, "clusters/cluster_list.html", context, "live")
+
+
+@allow(Action.CLUSTER_CREATE)
+@require_http_methods(["GET", "HEAD", "POST"])
+def cluster_create(request: HttpRequest) -> HttpResponse:
+    form = ClusterForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            return redirect("clusters:cluster_detail", _create_once(request, form))
+        except DomainError as error:
+            form.refuse(error)
+    return render_page(request, "clusters/cluster_form.html", {"form": form}, status=422 if form.errors else 200)
+
+
+def _create_once(request: HttpRequest, form: ClusterForm) -> str:
+    """The cluster's id; the same form sent twice makes one cluster."""
+    wanted = form.to_request()
+
+    def run() -> tuple[int, Any]:
+        return 201, str(create_cluster(actor=request.actor, request=wanted).pk)  # type: ignore[attr-defined]
+
+    key = form.cleaned_data["idempotency_key"] or str(uuid.uuid4())
+    body = json.dumps(["cluster", wanted.name, wanted.domain]).encode()
+    return str(once(actor_id=request.actor.id, key=key, request=body, run=run)[1])  # type: ignore[attr-defined]
+
+
+def _one(request: HttpRequest, cluster_id: uuid.UUID) -> Cluster:
+    rows = Cluster.objects.visible_to(request.actor).with_name().with_supply()  # type: ignore[attr-defined]
+    found: Cluster = get_object_or_404(rows, pk=cluster_id)
+    return found
+
+
+@allow(Action.CLUSTER_VIEW)
+@require_GET
+def cluster_detail(request: HttpRequest, cluster_id: uuid.UUID) -> HttpResponse:
+    cluster = _one(request, cluster_id)
+    actor, path = request.actor, cluster.scope.path  # type: ignore[attr-defined]
+    context = {
+        "cluster": cluster,
+        "status": statuses([cluster])[cluster.pk],
+        "impact": deletion_impact(cluster) if actor.allows(Action.CLUSTER_DELETE, path) else None,
+        "may_install": actor.allows(Action.CLUSTER_UPDATE, path),
+        "waiting": statuses([cluster])[cluster.pk].state == State.WAITING,
+    }
+    return render_page(request, "clusters/cluster_detail.html", context, "live")
+
+
+@allow(Action.CLUSTER_UPDATE)
+@never_cache
+@require_POST
+def cluster_manifest(request: HttpRequest, cluster_id: uuid.UUID) -> HttpResponse:
+    """The install manifest with a fresh one-time token, as a file: a POST, so that no address ever holds a secret."""
+    cluster = _one(request, cluster_id)
+    text = install_manifest(actor=request.actor, cluster=cluster)  # type: ignore[attr-defined]
+    name = re.sub(r"[^A-Za-z0-9-]+", "-", cluster.name)
+    return HttpResponse(
+        text,
+        content_type="application/yaml",
+        headers={"Content-Disposition": f'attachment; filename="runai-{name}.yaml"'},
+    )
+
+
+@allow(Action.CLUSTER_DELETE)
+@require_POST
+def cluster_delete(request: HttpRequest, cluster_id: uuid.UUID) -> HttpResponse:
+    """Needs the typed name; what runs in a connected cluster is taken back first."""
+    cluster = _one(request, cluster_id)
+    if request.POST.get("typed", "").strip() != cluster.name:
+        toast(request, f"{cluster.name} stays", "The typed name was not the cluster's.", "bad")
+        return redirect("clusters:cluster_detail", cluster_id)
+    gone = delete_cluster(actor=request.actor, cluster=cluster)  # type: ignore[attr-defined]
+    detail = "" if gone else "Its agent first removes what came from here; this takes up to two minutes."
+    toast(request, f"{cluster.name} {'was deleted' if gone else 'is being deleted'}", detail)
+    return redirect("clusters:cluster_list")

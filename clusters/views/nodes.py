@@ -1,0 +1,126 @@
+"""Nodes: where the GPUs are, which are taken, and what says so."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_GET
+
+from access.guard import allow
+from access.roles import Action
+from access.scoping import cluster_path
+from clusters.models import Node, NodePool
+from clusters.querysets import NodeQuerySet, pool_supply
+from runai_cp.lib.htmx import render_page
+from runai_cp.lib.listing import Field, Listing, ListQuery
+from runai_cp.lib.paging import pages
+
+NODES = Listing(
+    fields={
+        "name": Field("name"),
+        "status": Field("status"),
+        "allocated": Field("gpu_allocated_milli", int),
+        "cpu": Field("cpu_allocated_milli", int),
+        "memory": Field("memory_allocated_bytes", int),
+        "pods": Field("pods", int),
+    },
+    search_paths=("name",),
+    default_sort=("name",),
+)
+
+
+@allow(Action.NODE_VIEW)
+@require_GET
+def node_list(request: HttpRequest) -> HttpResponse:
+    rows = _in_scope(request)
+    pool = request.GET.get("pool", "")
+    words = request.GET.get("q", "").strip()
+    wanted = rows.filter(node_pool=pool) if pool else rows
+    query = ListQuery(search=words, sort_by=_sort(request), descending=request.GET.get("order") == "desc")
+    page = pages(NODES.count(wanted, query), request.GET.get("page"))
+    found = NODES.ordered(NODES.filtered(wanted, query), query)[page.offset : page.offset + page.size]
+    context = {
+        "nodes": [(node, node_word(node), gpu_cells(node)) for node in found],
+        "pools": _pools(request, rows),
+        "pages": page,
+        "pool": pool,
+        "words": words,
+        "sort": "name",
+        "order": "asc",
+    }
+    return render_page(request, "clusters/node_list.html", context | _facts(context["pools"]), "live")
+
+
+def _in_scope(request: HttpRequest) -> NodeQuerySet:
+    rows = Node.objects.visible_to(request.actor).with_cluster()  # type: ignore[attr-defined]
+    path = cluster_path(request)
+    return rows.filter(cluster__scope__path__startswith=path) if path else rows
+
+
+def _sort(request: HttpRequest) -> str:
+    name = request.GET.get("sort", "")
+    return name if name in NODES.fields else ""
+
+
+def _pools(request: HttpRequest, rows: NodeQuerySet) -> list[dict[str, Any]]:
+    """One card a pool: nodes and GPUs, allocated and free and out of service. Two queries."""
+    supply = pool_supply(rows)
+    pools = NodePool.objects.visible_to(request.actor).with_cluster().order_by("cluster_id", "name")  # type: ignore[attr-defined]
+    path = cluster_path(request)
+    if path:
+        pools = pools.filter(cluster__scope__path__startswith=path)
+    cards = []
+    for pool in pools:
+        found = supply.get((pool.cluster_id, pool.name), {})
+        total, used = found.get("gpu_allocatable_milli", 0) or 0, found.get("gpu_allocated_milli", 0) or 0
+        cards.append(
+            {
+                "name": pool.name,
+                "cluster": pool.cluster.name,
+                "nodes": found.get("nodes", 0),
+                "ready": found.get("ready", 0),
+                "total": total,
+                "used": used,
+                "free": max(0, total - used),
+                "parts": {"in": used, "free": max(0, total - used)},
+            }
+        )
+    return cards
+
+
+def _facts(cards: list[dict[str, Any]]) -> dict[str, int]:
+    return {
+        "all_nodes": sum(card["nodes"] for card in cards),
+        "ready_nodes": sum(card["ready"] for card in cards),
+        "all_gpus": sum(card["total"] for card in cards),
+        "used_gpus": sum(card["used"] for card in cards),
+    }
+
+
+def node_word(node: Node) -> str:
+    """The word of the status vocabulary."""
+    if node.status != "Ready":
+        return {"NotReady": "Not ready"}.get(node.status, "Unknown")
+    return "Cordoned" if node.unschedulable else "Ready"
+
+
+def gpu_cells(node: Node) -> list[Mapping[str, Any]]:
+    """One cell a device, from the report; a node that is not ready has its devices out of service."""
+    off = node.status != "Ready"
+    devices = {int(device.get("index", 0)): device for device in node.devices}
+    cells = []
+    for index in range(node.gpu_count):
+        device = devices.get(index, {})
+        milli = int(device.get("allocatedMilli", 0))
+        state = "off" if off else "in" if milli > 0 else "free"
+        cells.append({"state": state, "milli": milli, "index": index, "pods": device.get("pods", [])})
+    return cells
+
+
+@allow(Action.NODE_VIEW)
+@require_GET
+def node_detail(request: HttpRequest, node_id: int) -> HttpResponse:
+    node = get_object_or_404(Node.objects.visible_to(request.actor).with_cluster(), pk=node_id)  # type: ignore[attr-defined]
+    context = {"node": node, "word": node_word(node), "cells": gpu_cells(node)}
+    return render_page(request, "clusters/node_detail.html", context, "live")

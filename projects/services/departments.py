@@ -1,0 +1,153 @@
+"""Departments: the groups that projects belong to, in one cluster, with a quota of their own."""
+
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from access.grants import Actor
+from access.models import ScopeKind
+from access.permissions import require
+from access.roles import Action
+from access.services.audit import record
+from access.services.bootstrap import system_actor
+from access.services.rules import drop_rules_on, publish_cluster_rules
+from access.services.scopes import add_scope, remove_scope, set_ref
+from agent.wire.objects import PoolQuota
+from clusters.models import Cluster, NodePool
+from clusters.services.clusters import not_leaving
+from projects.documents import publish_department, publish_project, withdraw
+from projects.models import Department, Project
+from projects.names import name_error
+from projects.services.quotas import write_quotas
+from runai_cp.lib.errors import Conflict, FieldError, Invalid
+
+DEFAULT = "default"
+MAX_DESCRIPTION = 250
+
+
+@dataclass(frozen=True, slots=True)
+class CreateDepartment:
+    name: str
+    cluster: Cluster
+    description: str = ""
+    quotas: tuple[PoolQuota, ...] = ()
+    default_node_pools: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateOrgUnit:
+    """New values of a department or project; None leaves one as it is."""
+
+    description: str | None = None
+    quotas: tuple[PoolQuota, ...] | None = None
+    default_node_pools: tuple[str, ...] | None = None
+    enforce_runai_scheduler: bool | None = None
+
+
+@transaction.atomic
+def create_department(*, actor: Actor, request: CreateDepartment) -> Department:
+    """Raises ``Invalid``, ``Conflict``, ``NotAllowed``."""
+    require(actor, Action.DEPARTMENT_CREATE, request.cluster.scope)
+    not_leaving(request.cluster)
+    check_unit(request.cluster, request.name, request.description, request.default_node_pools)
+    scope = add_scope(kind=ScopeKind.DEPARTMENT, name=request.name, parent=request.cluster.scope)
+    department = Department.objects.create(
+        scope=scope,
+        cluster=request.cluster,
+        description=request.description,
+        default_node_pools=list(request.default_node_pools),
+        created_by=actor.name,
+        updated_by=actor.name,
+    )
+    set_ref(scope, department.pk)
+    write_quotas(department, request.quotas)
+    record_unit(actor, "create", department, after={"name": request.name, "description": request.description})
+    publish_department(department)
+    return department
+
+
+def ensure_default_department(cluster: Cluster) -> Department:
+    """The department ``default`` of a cluster, made if it is not there yet. Safe to repeat and to race."""
+    found = Department.objects.filter(cluster=cluster, scope__name=DEFAULT).select_related("scope").first()
+    if found is not None:
+        return found
+    try:
+        return create_department(actor=system_actor(), request=CreateDepartment(DEFAULT, cluster))
+    except Conflict:
+        return Department.objects.select_related("scope").get(cluster=cluster, scope__name=DEFAULT)
+
+
+@transaction.atomic
+def update_department(*, actor: Actor, department: Department, request: UpdateOrgUnit) -> Department:
+    """Raises ``Invalid``, ``NotAllowed``. Projects that inherit node pools are published again."""
+    require(actor, Action.DEPARTMENT_UPDATE, department.scope)
+    apply_update(actor, department, request)
+    publish_department(department)
+    if request.default_node_pools is not None:
+        for project in department.projects.select_related("scope", "department__scope"):
+            publish_project(project)
+    return department
+
+
+@transaction.atomic
+def delete_department(*, actor: Actor, department: Department) -> None:
+    """Raises ``Conflict`` while it has projects: those are deleted one by one, with their workloads counted."""
+    require(actor, Action.DEPARTMENT_DELETE, department.scope)
+    projects = department.projects.count()
+    if projects:
+        raise Conflict(f"The department {department.name} has {projects} projects; delete or move them first.")
+    record_unit(actor, "delete", department, before={"name": department.name})
+    withdraw(department)
+    scope, cluster_scope = department.scope, department.cluster.scope
+    drop_rules_on(scope)
+    department.delete()
+    remove_scope(scope)
+    publish_cluster_rules(cluster_scope)
+
+
+def apply_update(actor: Actor, unit: Department | Project, request: UpdateOrgUnit) -> None:
+    """Write what changed on the row, its quotas and the audit entry; the caller publishes."""
+    before = {"description": unit.description, "defaultNodePools": unit.default_node_pools}
+    pools = request.default_node_pools
+    check_unit(unit.cluster, None, request.description or "", pools or ())
+    if request.description is not None:
+        unit.description = request.description
+    if pools is not None:
+        unit.default_node_pools = list(pools)
+    if isinstance(unit, Project) and request.enforce_runai_scheduler is not None:
+        unit.enforce_runai_scheduler = request.enforce_runai_scheduler
+    unit.updated_by = actor.name
+    unit.save()
+    if request.quotas is not None:
+        write_quotas(unit, request.quotas)
+    after = {"description": unit.description, "defaultNodePools": unit.default_node_pools}
+    record_unit(actor, "update", unit, before=before, after=after)
+
+
+def check_unit(cluster: Cluster, name: str | None, description: str, pools: tuple[str, ...]) -> None:
+    """Raises ``Invalid`` with every problem of the plain fields; ``name`` None is not checked."""
+    errors: list[FieldError] = []
+    wrong = name_error(name) if name is not None else None
+    if wrong:
+        errors.append(FieldError("name", wrong, name))
+    if len(description) > MAX_DESCRIPTION or "\x00" in description:
+        message = f"must have at most {MAX_DESCRIPTION} characters, and no NUL"
+        errors.append(FieldError("description", message, description))
+    known = set(NodePool.objects.filter(cluster=cluster).values_list("name", flat=True)) if pools else set()
+    unknown = [pool for pool in pools if pool not in known]
+    if unknown:
+        errors.append(FieldError("defaultNodePools", f"unknown; allowed are {sorted(known)}", unknown, sorted(known)))
+    if errors:
+        raise Invalid(*errors)
+
+
+def record_unit(actor: Actor, action: str, unit: Department | Project, **values: object) -> None:
+    record(
+        actor=actor,
+        action=action,
+        entity_type=unit.scope.kind,
+        entity_id=unit.pk,
+        entity_name=unit.name,
+        scope_path=unit.scope.path,
+        **values,
+    )

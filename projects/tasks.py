@@ -1,0 +1,57 @@
+"""Alarm clocks of the projects room: each enters a tenant's schema and calls one service; any may be lost."""
+
+from uuid import UUID
+
+from celery import shared_task
+from django.db import transaction
+
+from clusters.models import Cluster
+from clusters.reports import drain
+from projects.services import reports
+from runai_cp.lib.errors import NotFound
+from tenants.context import in_tenant, ready_schemas
+
+
+@shared_task(name="projects.tasks.ingest_projects")
+def ingest_projects(schema_name: str) -> None:
+    with in_tenant(schema_name):
+        drain("projects", reports.apply_projects)
+
+
+@shared_task(name="projects.tasks.open_cluster")
+def open_cluster(schema_name: str, cluster_id: str) -> None:
+    with in_tenant(schema_name), transaction.atomic():
+        for cluster in _cluster(cluster_id):
+            reports.open_cluster(cluster)
+
+
+@shared_task(name="projects.tasks.add_node_pools")
+def add_node_pools(schema_name: str, cluster_id: str) -> None:
+    with in_tenant(schema_name), transaction.atomic():
+        for cluster in _cluster(cluster_id):
+            reports.add_node_pools(cluster)
+
+
+@shared_task(name="projects.tasks.withdraw_cluster")
+def withdraw_cluster(schema_name: str, cluster_id: str) -> None:
+    with in_tenant(schema_name), transaction.atomic():
+        for cluster in _cluster(cluster_id):
+            reports.withdraw_cluster(cluster)
+
+
+@shared_task(name="projects.tasks.sweep")
+def sweep() -> None:
+    """Repeats what a lost message would have done: default departments, and quotas in new node pools."""
+    for schema_name in ready_schemas():
+        try:
+            with in_tenant(schema_name):
+                for cluster in Cluster.objects.present().select_related("scope"):
+                    with transaction.atomic():
+                        reports.open_cluster(cluster)
+                        reports.add_node_pools(cluster)
+        except NotFound:
+            continue  # suspended between the two lines
+
+
+def _cluster(cluster_id: str) -> list[Cluster]:
+    return list(Cluster.objects.filter(pk=UUID(cluster_id)).select_related("scope"))

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -64,7 +64,9 @@ class Child:
     healthy: bool = True
     late: bool = False
     """Its ready timeout has passed and has been told."""
-    probing: bool = field(default=False)
+    probing: bool = False
+    restart_asked: bool = False
+    """The next end is wanted, not an accident."""
 
     def state(self) -> ProcessState:
         running = self.process is not None and self.process.returncode is None

@@ -30,12 +30,12 @@ from local.child import (
     started,
 )
 from local.files import ROOT, tail
-from local.pids import send
+from local.pids import send, sweep
 from local.process import ProcessSpec
 from local.reaper import record
 
 FAST_PROBE_S, SLOW_PROBE_S, TICK_S = 0.1, 5.0, 0.05
-GIVE_UP_AFTER = 4
+GIVE_UP_AFTER = 3
 """Ends in a row before it was ever ready, after which waiting for it fails."""
 
 
@@ -80,6 +80,8 @@ class Supervisor:
         an unknown dependency or a circle.
         """
         with self._lock:
+            if self._stopping:
+                raise StartFailed("the stack stops")
             new = list(specs)
             if again := [spec.name for spec in new if spec.name in self._children]:
                 raise ValueError(f"process {again[0]!r} exists already")
@@ -101,19 +103,29 @@ class Supervisor:
                     self._raise_if_hopeless(child)
                 if self._stopping or time.monotonic() > deadline:
                     missing = ", ".join(c.spec.name for c in children if c.phase is not Phase.READY)
-                    raise StartFailed(f"{'stopped' if self._stopping else 'time is over'} while waiting for {missing}")
+                    why = "time is over" if time.monotonic() > deadline else "the stack stops"
+                    raise StartFailed(f"{why} while waiting for {missing}")
                 self._lock.wait(0.2)
+
+    def restart(self, name: str) -> None:
+        """Stop one process and start it again at once (its files have changed)."""
+        with self._lock:
+            child = self._children[name]
+            child.restart_asked = True
+            if child.process is not None:
+                send(child.process.pid, child.spec.stop_signal)
 
     def states(self) -> list[ProcessState]:
         with self._lock:
             return [child.state() for child in self._children.values()]
 
     def stop(self) -> None:
-        """Stop everything, dependents first. Safe to call twice."""
+        """Stop everything, dependents first, then whatever they left behind. Safe to call twice."""
         with self._lock:
             self._stopping = True
             self._lock.notify_all()
         self._thread.join()
+        sweep(self.directory, [], grace=1, spare=frozenset({self._reaper.pid}))
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._reaper.poll() is None and self._reaper.stdin is not None:
             self._reaper.stdin.write(b"done")
@@ -169,6 +181,9 @@ class Supervisor:
         send(child.process.pid, signal.SIGKILL, group=True)
         child.last_exit = exit_words(child.process.returncode)
         child.process, child.restarts = None, child.restarts + 1
+        if child.restart_asked:
+            child.restart_asked, child.phase, child.next_start = False, Phase.WAITING, now
+            return
         child.quick_ends = 1 if now - child.began > STABLE_S else child.quick_ends + 1
         pause = pause_before_restart(child.quick_ends)
         child.phase, child.next_start, child.healthy = Phase.BACKOFF, now + pause, False

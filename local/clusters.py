@@ -1,0 +1,136 @@
+"""One cluster of the stack from nothing to Connected: Kubernetes up, enrolled through REST, the agent running.
+
+The steps are those of any customer: create the cluster, fetch the manifest, ``kubectl apply``, start the agent with its
+ServiceAccount. Each step is safe to repeat; what was done is kept in ``state.json``.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.files import ROOT, listens
+from local.kube.api import Api
+from local.kube.binaries import Binaries
+from local.kube.cluster import LocalCluster
+from local.process import ProcessSpec
+from local.rest import Rest, RestError
+from local.state import State
+
+ROLES = ("link", "operator", "scheduler", "metrics")
+NAMESPACE, ACCOUNT = "runai", "runai-agent"
+
+
+class JoinFailed(Exception):
+    """The cluster runs but did not become Connected; the text says at which step."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A cluster of the stack and the tenant it belongs to."""
+
+    name: str
+    tenant: str
+    kubernetes: LocalCluster
+
+
+def clean_up_command(directory: Path) -> list[str]:
+    """What the reaper runs for a cluster after a crash of the supervisor."""
+    return [sys.executable, "-m", "local.kube", "down", "--dir", str(directory)]
+
+
+def own_environment() -> dict[str, str]:
+    """Children that are Python modules of ours find them whatever their directory."""
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+
+
+def create(rest: Rest, state: State, member: Member) -> str:
+    """The cluster's row in the control plane; returns its UUID."""
+    known = state.get("clusters", {}).get(member.name, {})
+    if known.get("uuid") and _exists(rest, known["uuid"]):
+        return str(known["uuid"])
+    key = str(uuid.uuid4())
+    try:
+        found = rest.post("/clusters", {"name": member.name}, key=key).json()["uuid"]
+    except RestError as error:
+        if error.status != 409:
+            raise
+        found = next(item["uuid"] for item in rest.get("/clusters") if item["name"] == member.name)
+    state.put("clusters", member.name, {"uuid": found, "tenant": member.tenant})
+    return str(found)
+
+
+def _exists(rest: Rest, cluster: str) -> bool:
+    try:
+        rest.get(f"/clusters/{cluster}")
+    except RestError as error:
+        if error.status == 404:
+            return False
+        raise
+    return True
+
+
+def identity_of(kubeconfig: Path) -> str:
+    """UID of ``kube-system``: tells whether this is still the cluster that was enrolled."""
+    found = Api(kubeconfig).call("GET", "/api/v1/namespaces/kube-system")
+    return str(found["metadata"]["uid"])
+
+
+def enrol(rest: Rest, state: State, member: Member, binaries: Binaries, cluster: str) -> bool:
+    """Apply a fresh manifest unless this very cluster is enrolled already. The token never touches the disk."""
+    identity = identity_of(member.kubernetes.kubeconfig)
+    known = state.get("clusters", {}).get(member.name, {})
+    if known.get("enrolled") == identity:
+        return False
+    manifest = rest.post(f"/clusters/{cluster}/manifest").text
+    argv = [str(binaries["kubectl"]), "--kubeconfig", str(member.kubernetes.kubeconfig), "apply", "-f", "-"]
+    done = subprocess.run(argv, input=manifest, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode:
+        raise JoinFailed(f"kubectl apply of the manifest of {member.name} failed:\n{done.stderr[-2000:]}")
+    return True
+
+
+def agent(member: Member, directory: Path, port: int, depends_on: tuple[str, ...]) -> ProcessSpec:
+    """The agent's roles as one process with the ServiceAccount that the manifest made; its health is on ``port``."""
+    environment = {
+        "RUNAI_LOCAL": "1",
+        "RUNAI_AGENT_PORT": str(port),
+        "PYTHONUNBUFFERED": "1",
+        **own_environment(),
+    }
+    kubeconfig = member.kubernetes.service_account_kubeconfig(NAMESPACE, ACCOUNT)
+    return ProcessSpec(
+        name=f"{member.name}.agent",
+        argv=(sys.executable, "-m", "agent", *ROLES),
+        log=directory / "logs" / f"{member.name}-agent.log",
+        env={"KUBECONFIG": str(kubeconfig), **environment},
+        cwd=directory,
+        probe=functools.partial(listens, "127.0.0.1", port),
+        depends_on=(f"{member.name}.kube-apiserver", *depends_on),
+    )
+
+
+def wait_connected(rest: Rest, member: Member, cluster: str, say: Callable[[str], None], timeout: float = 120) -> None:
+    """Until the control plane says Connected. ``JoinFailed`` with the last state it saw."""
+    deadline, last = time.monotonic() + timeout, ""
+    while time.monotonic() < deadline:
+        state = _state(rest.get(f"/clusters/{cluster}"))
+        if state != last:
+            say(f"{member.name} is {state}")
+            last = state
+        if state == "Connected":
+            return
+        time.sleep(0.3)
+    raise JoinFailed(f"{member.name} is not Connected after {timeout:.0f} s: {last or 'unknown'}")
+
+
+def _state(document: dict[str, Any]) -> str:
+    return str((document.get("status") or {}).get("state", "Unknown"))

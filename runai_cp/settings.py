@@ -86,6 +86,8 @@ DATABASES = {
         **env.database("RUNAI_DATABASE_URL"),
     }
 }
+# One SET search_path a schema switch instead of one a query; 4.0.1 forgets the path when a savepoint is rolled back.
+TENANT_LIMIT_SET_CALLS = True
 DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.text("RUNAI_REDIS_URL", "redis://127.0.0.1:6379/0")

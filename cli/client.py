@@ -1,0 +1,85 @@
+"""The one door to the control plane: REST with a token, a key on every POST, and retries that are therefore safe."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from cli.config import Config
+from cli.errors import Refused
+
+PAGE = 500
+ATTEMPTS = 4
+
+
+class Client:
+    def __init__(self, config: Config, token: str | None = None) -> None:
+        self.config = config
+        self._token = token
+        self._http = httpx.Client(timeout=30, headers={"User-Agent": "runai-cli"})
+
+    def get(self, path: str, **params: Any) -> Any:
+        return self._send("GET", path, params={key: value for key, value in params.items() if value is not None})
+
+    def post(self, path: str, body: Any = None) -> Any:
+        return self._send("POST", path, json=body or {}, headers={"Idempotency-Key": str(uuid.uuid4())})
+
+    def delete(self, path: str) -> Any:
+        return self._send("DELETE", path)
+
+    def pages(self, path: str, key: str, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+        """Rows of a list, page by page, at most ``limit``."""
+        offset, sent = 0, 0
+        while True:
+            size = PAGE if limit is None else min(PAGE, limit - sent)
+            answer = self.get(path, offset=offset, limit=size, **params)
+            yield from answer[key]
+            sent += len(answer[key])
+            offset = answer.get("next")
+            if not offset or (limit is not None and sent >= limit):
+                return
+
+    def _send(self, method: str, path: str, **options: Any) -> Any:
+        headers = {**options.pop("headers", {}), **self._authorization(path)}
+        for attempt in range(ATTEMPTS):
+            try:
+                answer = self._http.request(method, self.config.url + path, headers=headers, **options)
+            except httpx.HTTPError as error:
+                if attempt + 1 == ATTEMPTS:
+                    raise Refused(f"cannot reach {self.config.url}: {error}") from error
+            else:
+                if answer.status_code not in (429, 502, 503, 504) or attempt + 1 == ATTEMPTS:
+                    return _read(answer)
+            time.sleep(0.5 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def _authorization(self, path: str) -> dict[str, str]:
+        if path.endswith("/token"):
+            return {}
+        token = self._token or self.config.token
+        if not token:
+            raise Refused("not signed in; run: runai login")
+        return {"Authorization": f"Bearer {token}"}
+
+
+def _read(answer: httpx.Response) -> Any:
+    """The JSON of an answer. Raises ``Refused`` with the server's own sentence."""
+    if answer.is_success:
+        if not answer.content:
+            return None
+        return answer.json() if "json" in answer.headers.get("content-type", "") else answer.text
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = {}
+    if answer.status_code == 401:
+        raise Refused(problem.get("message", "not signed in") + " Run: runai login")
+    details = [f"{item['field']}: {item['message']}" + _given(item) for item in problem.get("errors", [])]
+    message = "; ".join(details) or problem.get("message") or f"the server answered {answer.status_code}"
+    raise Refused(message, exit_code=2 if answer.status_code in (400, 422) else 1)
+
+
+def _given(item: dict[str, Any]) -> str:
+    return "" if item.get("given") in (None, "") else f" (given: {item['given']})"

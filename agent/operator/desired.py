@@ -137,7 +137,7 @@ def _amount(value: int, per_unit: int) -> float:
 
 
 def namespace(project: ProjectView, adopted: bool) -> Object:
-    """The project's namespace. One that was there before is adopted by labels and never carries our mark of ownership."""
+    """The project's namespace. One that was there before is adopted by labels and never carries our mark."""
     marks = {labels.PROJECT: project.name, labels.QUEUE_OF_NAMESPACE: project.name}
     if not adopted:
         marks[labels.MANAGED_BY] = labels.MANAGED_BY_OPERATOR

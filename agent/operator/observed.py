@@ -26,12 +26,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the shell saw for one workload. ``refused``: what the API server said when pods were made, newest last."""
+    """What the shell saw for one workload. ``refused``: what the API server said when objects were made; ``invalid``:
+    it will say so for ever as the spec stands."""
 
     pods: Sequence[PodFacts]
     nodes: Mapping[str, NodeFacts]
     groups: Sequence[GroupFacts] = ()
     refused: str = ""
+    invalid: bool = False
 
 
 def status_of(view: WorkloadView, decision: Decision, seen: Observation, now: datetime) -> WorkloadStatus:
@@ -108,6 +110,8 @@ def _nothing_yet(view: WorkloadView, decision: Decision, seen: Observation, now:
     """None of the pods it should have is there."""
     if seen.refused:
         text = f"the API server refuses its pods: {seen.refused}"
+        if seen.invalid:
+            return Finding(Phase.FAILED, text, (ReasonReport("InvalidSpec", text),))
         return Finding(Phase.CREATING, text, (ReasonReport("CreateRefused", text),))
     if decision.retry_at is not None and decision.failed_pod is not None:
         code, text = causes.failure(decision.failed_pod)

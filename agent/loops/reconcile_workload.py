@@ -1,0 +1,305 @@
+"""One workload: read the caches, decide (pure), make and remove objects, write the status if it changed.
+
+Safe to die at any line. Objects have fixed names, so making them again is "already exists"; deletes carry the uid;
+the status is written after the objects and is derived from them, so whoever comes next derives it again. Attempts
+are on the pods' labels before they are in the status. Nothing that matters is in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from agent.kube.cache import Change, Store
+from agent.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, KubeError, NotFound
+from agent.kube.protocol import Kube, Obj
+from agent.kube.resources import EVENT, NODE, POD, POD_GROUP, SERVICE, WORKLOAD
+from agent.kube.watch import Informers
+from agent.operator.facts import NodeFacts, PodFacts, group_facts, node_facts, pod_facts
+from agent.operator.lifecycle import Decision, decide
+from agent.operator.observed import Observation, status_of
+from agent.operator.reconcile import contains, is_ours
+from agent.operator.workload import ProjectView, WorkloadStatus, WorkloadView, read_workload
+from agent.wire import labels
+from agent.wire.codec import to_dict
+from agent.wire.phases import Phase
+
+log = structlog.get_logger(__name__)
+
+MANAGER = "runai-operator"
+SEEN_WITHIN_S = 5.0
+"""So long after it was made, an object that the watch has not shown yet counts as there."""
+ASK_AGAIN_S = 15.0
+"""Pause after a refusal that is no failure of the server's: a quota, a name that is taken."""
+AT_ONCE = 16
+"""Requests of one workload at the same time."""
+_TOLD = {Phase.COMPLETED: "Normal", Phase.FAILED: "Warning", Phase.STOPPED: "Normal", Phase.DEGRADED: "Warning"}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the API server said when it was asked to make an object. ``invalid``: it never will as the spec stands."""
+
+    text: str = ""
+    invalid: bool = False
+
+
+NOTHING = Refusal()
+
+
+class Workloads:
+    """``project_of(namespace)`` names the project of a namespace, if it has one. ``enqueue`` takes a workload's key."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        informers: Informers,
+        project_of: Callable[[str], ProjectView | None],
+        enqueue: Callable[[str], None],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._kube = kube
+        self._project_of = project_of
+        self._enqueue = enqueue
+        self._now = now
+        self._pods_of: dict[str, dict[str, PodFacts]] = defaultdict(dict)
+        """Workload uid → pod name → facts."""
+        self._groups_of: dict[str, dict[str, Obj]] = defaultdict(dict)
+        self._made: dict[tuple[str, str, str], float] = {}
+        self._written: dict[str, WorkloadStatus] = {}
+        """Status last written, by uid: the cache may lag behind it."""
+        self.workloads: Store = informers.store(WORKLOAD)
+        self._nodes: Store = informers.store(NODE)
+        self._services: Store = informers.of(SERVICE, labels=f"{labels.MANAGED_BY}={labels.MANAGED_BY_OPERATOR}").store
+        self._pods: Store = informers.store(POD)
+        self.workloads.on_change(self._workload_changed)
+        self._pods.on_change(self._pod_changed)
+        informers.store(POD_GROUP).on_change(self._group_changed)
+        self._nodes.on_change(self._node_changed)
+
+    # ---- hints ---------------------------------------------------------------------------------------------------
+
+    def _workload_changed(self, change: Change) -> None:
+        if change.new is None and change.old is not None:
+            uid = change.old["metadata"]["uid"]
+            self._written.pop(uid, None)
+            self._pods_of.pop(uid, None)
+            self._groups_of.pop(uid, None)
+        self._enqueue(change.key)
+
+    def _pod_changed(self, change: Change) -> None:
+        owner = _owner(change.current)
+        if owner is None:
+            return
+        name, namespace = change.current["metadata"]["name"], change.current["metadata"]["namespace"]
+        if change.new is None:
+            self._pods_of.get(owner["uid"], {}).pop(name, None)
+        else:
+            self._pods_of[owner["uid"]][name] = pod_facts(change.new)
+        self._made.pop(("Pod", namespace, name), None)
+        self._enqueue(f"{namespace}/{owner['name']}")
+
+    def _group_changed(self, change: Change) -> None:
+        owner = _owner(change.current)
+        if owner is None:
+            return
+        name, namespace = change.current["metadata"]["name"], change.current["metadata"]["namespace"]
+        if change.new is None:
+            self._groups_of.get(owner["uid"], {}).pop(name, None)
+        else:
+            self._groups_of[owner["uid"]][name] = change.new
+        self._made.pop(("PodGroup", namespace, name), None)
+        self._enqueue(f"{namespace}/{owner['name']}")
+
+    def _node_changed(self, change: Change) -> None:
+        if change.old is not None and change.new is not None and node_facts(change.old) == node_facts(change.new):
+            return
+        name = change.current["metadata"]["name"]
+        for uid, pods in list(self._pods_of.items()):
+            workload = self.workloads.by_uid(uid)
+            if workload is not None and any(pod.node == name for pod in pods.values()):
+                self._enqueue(f"{workload['metadata']['namespace']}/{workload['metadata']['name']}")
+
+    # ---- work ----------------------------------------------------------------------------------------------------
+
+    async def reconcile(self, key: str) -> float | None:
+        """Bring one workload a step further. Seconds after which to look again, or None. Raises ``KubeError``."""
+        obj = self.workloads.by_key(key)
+        if obj is None:
+            return None
+        now = self._now()
+        view = self._view(obj)
+        pods = sorted(self._pods_of.get(view.uid, {}).values(), key=lambda pod: (pod.index, pod.attempt))
+        decision = decide(view, pods, now)
+        refused = await self._do(view, decision)
+        groups = [group_facts(group) for group in self._groups_of.get(view.uid, {}).values()]
+        seen = Observation(pods, self._node_facts(pods), groups, refused.text, refused.invalid)
+        await self._write(view, obj, status_of(view, decision, seen, now))
+        if decision.remove_workload:
+            await self._remove(view)
+        if refused.text:
+            return ASK_AGAIN_S
+        return max(0.1, (decision.check_at - now).total_seconds()) if decision.check_at else None
+
+    def _view(self, obj: Obj) -> WorkloadView:
+        written = self._written.get(obj["metadata"]["uid"])
+        if written is not None:
+            obj = obj | {"status": to_dict(written)}
+        return read_workload(obj, self._project_of(obj["metadata"]["namespace"]))
+
+    def _node_facts(self, pods: list[PodFacts]) -> dict[str, NodeFacts]:
+        found = {name: self._nodes.get(name) for name in {pod.node for pod in pods if pod.node}}
+        return {name: node_facts(node) for name, node in found.items() if node is not None}
+
+    async def _do(self, view: WorkloadView, decision: Decision) -> Refusal:
+        """Deletes, then creates: the gang's group and service before its pods. What the server refused."""
+        await self._all([self._delete(pod) for pod in decision.delete])
+        if decision.delete and view.spec.suspend:
+            await self._all([self._drop_group(group) for group in self._groups_of.get(view.uid, {}).values()])
+        for obj in decision.create:
+            if obj["kind"] != "Pod" and (refused := await self._ensure(obj)).text:
+                return refused
+        made = await self._all([self._ensure(obj) for obj in decision.create if obj["kind"] == "Pod"])
+        return next((refused for refused in made if refused.text), NOTHING)
+
+    async def _all(self, work: list[Any]) -> list[Any]:
+        found: list[Any] = []
+        for start in range(0, len(work), AT_ONCE):
+            found += await asyncio.gather(*work[start : start + AT_ONCE])
+        return found
+
+    async def _ensure(self, obj: Obj) -> Refusal:
+        """Make it, or bring what is ours up to date. Answers what the server or somebody else's object objects to."""
+        kind, meta = obj["kind"], obj["metadata"]
+        key = (kind, meta["namespace"], meta["name"])
+        have = self._have(kind, meta)
+        if have is not None:
+            return await self._update(have, obj)
+        if time.monotonic() - self._made.get(key, -SEEN_WITHIN_S) < SEEN_WITHIN_S:
+            return NOTHING
+        try:
+            await self._kube.create(obj)
+        except AlreadyExists:
+            self._made.pop(key, None)
+            return NOTHING if await self._is_mine(obj) else _taken(obj)
+        except (Invalid, Forbidden, NotFound) as error:
+            return Refusal(error.message, isinstance(error, Invalid))
+        self._made[key] = time.monotonic()
+        return NOTHING
+
+    def _have(self, kind: str, meta: Obj) -> Obj | None:
+        store = {"Pod": self._pods, "Service": self._services}.get(kind)
+        if store is not None:
+            return store.get(meta["name"], meta["namespace"])
+        return self._groups_of.get(meta["ownerReferences"][0]["uid"], {}).get(meta["name"])
+
+    async def _update(self, have: Obj, want: Obj) -> Refusal:
+        """Pods are never changed; a group or service follows its workload."""
+        if not _owned_by(have, want):
+            return _taken(want)
+        if want["kind"] != "Pod" and not contains(have, want):
+            await self._kube.apply(want, manager=MANAGER)
+        return NOTHING
+
+    async def _is_mine(self, want: Obj) -> bool:
+        """An object that the cache does not show: ours from before a crash, on its way out, or another's."""
+        resource = {"Pod": POD, "Service": SERVICE}.get(want["kind"], POD_GROUP)
+        try:
+            have = await self._kube.get(resource, want["metadata"]["name"], want["metadata"]["namespace"])
+        except NotFound:
+            return True
+        return bool(have["metadata"].get("deletionTimestamp")) or (is_ours(have) and _owned_by(have, want))
+
+    async def _delete(self, pod: PodFacts) -> None:
+        try:
+            await self._kube.delete(POD, pod.name, pod.namespace, uid=pod.uid)
+        except (NotFound, Conflict):  # gone, or another pod by that name
+            return
+
+    async def _drop_group(self, group: Obj) -> None:
+        meta = group["metadata"]
+        try:
+            await self._kube.delete(POD_GROUP, meta["name"], meta["namespace"], uid=meta["uid"])
+        except (NotFound, Conflict):
+            return
+
+    async def _remove(self, view: WorkloadView) -> None:
+        """Its time to live is over; its pods go with it."""
+        log.info("workload_expired", workload=view.key)
+        try:
+            await self._kube.delete(WORKLOAD, view.name, view.namespace, uid=view.uid, propagation="Background")
+        except (NotFound, Conflict):
+            return
+
+    async def _write(self, view: WorkloadView, obj: Obj, status: WorkloadStatus) -> None:
+        old = to_dict(self._written[view.uid]) if view.uid in self._written else obj.get("status") or {}
+        change = merge_patch(old, to_dict(status))
+        if not change:
+            return
+        try:
+            await self._kube.patch(WORKLOAD, view.name, view.namespace, body={"status": change}, subresource="status")
+        except NotFound:  # deleted meanwhile
+            return
+        self._written[view.uid] = status
+        if status.phase != view.status.phase and status.phase in _TOLD:
+            await self._tell(view, status)
+
+    async def _tell(self, view: WorkloadView, status: WorkloadStatus) -> None:
+        """An event for people. It may be lost."""
+        stamp = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        name = f"{view.name[:200]}.{status.phase.lower()}.{int(self._now().timestamp() * 1000):x}"
+        about = {"apiVersion": "run.ai/v1", "kind": "Workload", "name": view.name, "namespace": view.namespace}
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": name, "namespace": view.namespace},
+            "involvedObject": about | {"uid": view.uid},
+            "type": _TOLD[status.phase],
+            "reason": status.phase.value,
+            "message": status.message[:1000],
+            "source": {"component": "runai-operator"},
+            "firstTimestamp": stamp,
+            "lastTimestamp": stamp,
+            "count": 1,
+        }
+        try:
+            await self._kube.create(event)
+        except KubeError as error:
+            log.info("event_lost", kind=EVENT.kind, workload=view.key, error=error.message)
+
+
+def _taken(obj: Obj) -> Refusal:
+    return Refusal(f'{obj["kind"]} "{obj["metadata"]["name"]}" exists and belongs to somebody else')
+
+
+def _owner(obj: Obj) -> Obj | None:
+    """The Workload that controls an object."""
+    for reference in obj["metadata"].get("ownerReferences") or ():
+        if reference.get("kind") == "Workload" and str(reference.get("apiVersion", "")).startswith("run.ai/"):
+            return dict(reference)
+    return None
+
+
+def _owned_by(have: Obj, want: Obj) -> bool:
+    wanted = want["metadata"]["ownerReferences"][0]["uid"]
+    return any(ref.get("uid") == wanted for ref in have["metadata"].get("ownerReferences") or ())
+
+
+def merge_patch(old: Any, new: Any) -> dict[str, Any]:
+    """The JSON merge patch that turns ``old`` into ``new``; empty when they are equal."""
+    change: dict[str, Any] = {name: None for name in old if name not in new}
+    for name, value in new.items():
+        before = old.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            if inner := merge_patch(before, value):
+                change[name] = inner
+        elif value != before:
+            change[name] = value
+    return change

@@ -1,0 +1,119 @@
+"""A keyed work queue: equal keys coalesce, a key is worked on by one worker at a time, failures wait longer each time.
+
+It holds hints only. Losing it loses nothing, since at the start every object is added again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+BASE_S = 0.05
+MAX_S = 60.0
+
+
+class WorkQueue(Generic[K]):
+    """``clock`` is monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._ready: deque[K] = deque()
+        self._waiting: set[K] = set()
+        """Keys in ``_ready``."""
+        self._working: set[K] = set()
+        self._again: set[K] = set()
+        """Added while being worked on."""
+        self._later: list[tuple[float, int, K]] = []
+        self._due: dict[K, float] = {}
+        self._failures: dict[K, int] = {}
+        self._number = itertools.count()
+        self._wake = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing ready and nothing being worked on; delayed keys do not count."""
+        return not self._ready and not self._working
+
+    def add(self, key: K) -> None:
+        """Work on ``key`` soon; one that waits already is not added twice."""
+        if key in self._working:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.append(key)
+            self._wake.set()
+
+    def add_after(self, key: K, delay_s: float) -> None:
+        """Work on ``key`` in ``delay_s``; an earlier appointment of the same key stands."""
+        due = self._clock() + max(0.0, delay_s)
+        if key in self._due and self._due[key] <= due:
+            return
+        self._due[key] = due
+        heapq.heappush(self._later, (due, next(self._number), key))
+        self._wake.set()
+
+    async def get(self) -> K:
+        """The next key; it is being worked on until ``done`` or ``failed``."""
+        while True:
+            pause = self._move_due()
+            if self._ready:
+                key = self._ready.popleft()
+                self._waiting.discard(key)
+                self._working.add(key)
+                return key
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), pause)
+            except TimeoutError:
+                continue
+
+    def done(self, key: K) -> None:
+        self._failures.pop(key, None)
+        self._finish(key)
+
+    def failed(self, key: K, at_least_s: float = 0.0) -> float:
+        """Try ``key`` again, later with every failure; returns the pause in seconds."""
+        count = self._failures[key] = self._failures.get(key, 0) + 1
+        pause = max(at_least_s, min(MAX_S, BASE_S * (1 << min(count - 1, 12))))
+        self._finish(key)
+        self.add_after(key, pause)
+        return pause
+
+    def failures(self, key: K) -> int:
+        return self._failures.get(key, 0)
+
+    def forget(self, key: K) -> None:
+        """The key's object is gone: no appointment, no count of failures."""
+        self._due.pop(key, None)
+        self._failures.pop(key, None)
+
+    def _finish(self, key: K) -> None:
+        self._working.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+
+    def _move_due(self) -> float | None:
+        """Make keys ready whose time has come; seconds until the next one, None without any."""
+        now = self._clock()
+        while self._later:
+            due, _, key = self._later[0]
+            if self._due.get(key) != due:
+                heapq.heappop(self._later)  # a later or cancelled appointment
+            elif due <= now:
+                heapq.heappop(self._later)
+                del self._due[key]
+                self.add(key)
+            else:
+                return due - now
+        return None

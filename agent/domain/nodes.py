@@ -62,11 +62,15 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class NodePool:
-    """A set of nodes scheduled on its own. Placement is "binpack" or "spread", for GPU and for CPU-only pods."""
+    """A set of nodes scheduled on its own. Placement is "binpack" or "spread", for GPU and for CPU-only pods.
+
+    ``device_placement``: which devices of a node shared requests take ("" = as ``gpu_placement``).
+    """
 
     name: str = DEFAULT_POOL
     gpu_placement: str = "binpack"
     cpu_placement: str = "binpack"
+    device_placement: str = ""
 
 
 @dataclass(frozen=True, slots=True)

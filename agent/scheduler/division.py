@@ -102,11 +102,11 @@ def _effective_weight(party: _Party, total_weight: Number, k: Number) -> Number:
     """The queue's weight, lowered by k times what it used beyond its part (never negative)."""
     claim = party.claim
     if not k or not claim.usage:
-        direction = 1 if total_weight > 0 else -1
-        return max(0, claim.weight * direction) * (1 + k)
+        weight = claim.weight if total_weight > 0 else -claim.weight
+        return weight + k * weight if weight > 0 else 0
     normal = Fraction(claim.weight) / Fraction(total_weight)
-    wanted = normal + k * (normal - claim.usage)
-    return max(Fraction(0), wanted) * abs(total_weight)
+    wanted: Fraction = normal + k * (normal - claim.usage)
+    return wanted * abs(total_weight) if wanted > 0 else 0
 
 
 def _serve(party: _Party, part: Fraction, unit: int) -> tuple[Number, bool]:

@@ -115,7 +115,7 @@ def _take_groups(intake: Intake, groups: Iterable[PodGroup]) -> None:
             intake.refused[f"group/{group.key}"] = reason("Duplicate", kind="group", name=group.key, field="name")
             continue
         if f"queue/{group.queue}" in intake.refused and queue is None:
-            wrong = reason("QueueRefused", queue=group.queue, why=intake.refused[f"queue/{group.queue}"].text)
+            wrong = intake.refused[f"queue/{group.queue}"]
         elif queue is None:
             wrong = reason("QueueDoesNotExist", queue=group.queue, pool=group.pool)
         elif queue.children:

@@ -23,10 +23,11 @@ NodeKey = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """Spread (True) or bin-pack, for GPU pods and for CPU-only ones."""
+    """Spread (True) or bin-pack: GPU pods over nodes, CPU-only pods over nodes, shares over the devices of a node."""
 
     gpu_spread: bool = False
     cpu_spread: bool = False
+    device_spread: bool = False
 
 
 class Ranking:
@@ -92,7 +93,7 @@ class Ranking:
         if not now and not node.fits_coming(shape):
             return None
         strategy = self._strategy
-        joins = shape.kind == SHARED and not strategy.gpu_spread and node.joins_shared(shape)
+        joins = shape.kind == SHARED and not strategy.device_spread and node.joins_shared(shape)
         if shape.kind == NO_GPU:
             free, total, spread = node.idle_cpu + node.coming_cpu, node.node.cpu, strategy.cpu_spread
         else:
@@ -142,7 +143,7 @@ class Placer:
         now = not wait_only and node.fits_idle(shape)
         groups: tuple[str, ...] = ()
         if shape.kind == SHARED:
-            chosen = choose_devices(task, node, spread=self.strategy.gpu_spread, wait=True)
+            chosen = choose_devices(task, node, spread=self.strategy.device_spread, wait=True)
             if chosen is None:
                 return False
             groups, ready = chosen

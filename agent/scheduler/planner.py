@@ -55,7 +55,11 @@ def _prepare(
     share_out(session, totals, k_value=config.k_value, usage=snapshot.usage)
     constraints = {task.shape.index: task.shape.constraints for task in session.tasks.values()}
     classify(session.nodes, *label_keys(constraints.values()))
-    strategy = Strategy(known.gpu_placement == "spread", known.cpu_placement == "spread")
+    strategy = Strategy(
+        gpu_spread=known.gpu_placement == "spread",
+        cpu_spread=known.cpu_placement == "spread",
+        device_spread=(known.device_placement or known.gpu_placement) == "spread",
+    )
     return Context(
         config=config,
         now=now,

@@ -89,6 +89,7 @@ class Eviction:
     reason: Reason
     by: str = ""
     moved_to: str = ""
+    moved_groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class Nomination:
     pod: str
     node: str
     gpu_groups: tuple[str, ...] = ()
+    numa_zones: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

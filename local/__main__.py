@@ -10,7 +10,9 @@ from typing import Any
 from local import commands, follow
 from local.assets import AssetsFailed, ensure_assets
 from local.files import state_dir
+from local.kube.errors import KubeError
 from local.lock import Taken
+from local.machine import prepare_machine
 from local.options import DATA, Options
 from local.serve import serve
 
@@ -37,8 +39,8 @@ def main(argv: list[str] | None = None) -> int:
         return commands.status(directory, as_json=arguments.json)
     if arguments.command == "run":
         return follow.run(directory, given, arguments.file, timeout=arguments.timeout)
-    if arguments.command == "assets":
-        return _assets()
+    if arguments.command in ("assets", "machine"):
+        return _prepare(arguments.command)
     return _serve(directory, options, given, terminal=arguments.command == "demo")
 
 
@@ -51,13 +53,16 @@ def _serve(directory: Path, options: Options, given: dict[str, Any], *, terminal
         return commands.attend(directory, given)
 
 
-def _assets() -> int:
+def _prepare(what: str) -> int:
+    """Set-up steps of the Makefile."""
     try:
-        done = ensure_assets(commands.say)
-    except AssetsFailed as error:
+        if what == "assets":
+            ensure_assets(commands.say)
+        else:
+            prepare_machine(commands.say)
+    except (AssetsFailed, KubeError) as error:
         print(error, file=sys.stderr)
         return 1
-    commands.say("browser assets built" if done else "browser assets are up to date")
     return 0
 
 
@@ -78,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = sub.add_parser("demo", help="start in this terminal; Ctrl-C stops it all")
     serving = sub.add_parser("serve", help="what up runs in the background")
     sub.add_parser("assets", help="build the console's browser assets")
+    sub.add_parser("machine", help="install the Debian packages and build the Kubernetes programs that a stack needs")
     for one in (up, run, demo, serving):
         _add_sizes(one)
     return parser

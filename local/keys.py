@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import secrets
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -147,3 +148,16 @@ def _still_good(files: KeyFiles, hosts: set[str]) -> bool:
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     present = {str(item.value) for item in names}
     return hosts <= present and certificate.not_valid_after_utc > datetime.now(UTC) + 30 * DAY
+
+
+def main(arguments: list[str]) -> int:
+    """``python -m local.keys DIRECTORY [HOST …]``: make what is missing there."""
+    if not arguments:
+        print("usage: python -m local.keys DIRECTORY [HOST ...]", file=sys.stderr)
+        return 2
+    ensure_keys(Path(arguments[0]), {"127.0.0.1", "localhost", *arguments[1:]})
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -14,9 +14,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from local.capabilities import WITHOUT_A_REAL_NODE, obstacles_to_a_real_node
 from local.document import summary
 from local.lock import acquire
+from local.machine import obstacle_to_a_real_node
 from local.options import Options
 from local.pids import MARK, identify
 from local.progress import Progress
@@ -41,8 +41,8 @@ def serve(directory: Path, options: Options, *, terminal: bool) -> int:
     state.set(status="starting", error=None, options=options.as_dict(), processes=[], daemon=owner)
     if left := reap(directory):
         say(f"ended {left} processes that an earlier run had left")
-    if options.real_node and options.clusters and (obstacles := obstacles_to_a_real_node()):
-        say(f"no real node: {'; '.join(obstacles)}. {WITHOUT_A_REAL_NODE}")
+    if options.real_node and options.clusters and (why := obstacle_to_a_real_node()):
+        say(why)
         options = dataclasses.replace(options, real_node=False)
     code = _run(Stack(directory, options, say, state), state, say, stop)
     os.close(lock)

@@ -136,15 +136,17 @@ def test_kubernetes_programs_are_told_their_version() -> None:
 
 def test_versions_in_the_table_are_those_of_the_go_modules() -> None:
     for program in binaries.PROGRAMS:
-        text = (binaries.GOMOD / program.module / "go.mod").read_text()
-        module = next(line.split() for line in text.splitlines() if program.package.startswith(_module(line)))
-        assert program.version == module[-1] if module[-1] != "indirect" else module[-3]
+        required = _required((binaries.GOMOD / program.module / "go.mod").read_text())
+        [version] = [version for module, version in required.items() if program.package.startswith(f"{module}/")] or [
+            required[program.package]
+        ]
+        assert version == program.version, program.name
 
 
-def _module(line: str) -> str:
-    """The module that a require line of a go.mod names, or something that no package starts with."""
-    words = line.removeprefix("require").split()
-    return words[0] if len(words) >= 2 and words[1].startswith("v") else "\0"
+def _required(text: str) -> dict[str, str]:
+    """Module → version of the require lines of a go.mod."""
+    words = [line.removeprefix("require").split() for line in text.splitlines() if "=>" not in line]
+    return {line[0]: line[1] for line in words if len(line) >= 2 and line[1].startswith("v") and "." in line[1]}
 
 
 def test_an_unknown_program_is_refused_by_name() -> None:
@@ -155,7 +157,7 @@ def test_an_unknown_program_is_refused_by_name() -> None:
 def test_a_missing_program_without_go_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNAI_LOCAL_CACHE", str(tmp_path))
     monkeypatch.setattr(binaries.shutil, "which", lambda *args, **more: None)
-    with pytest.raises(binaries.BinariesError, match="etcd v3.* neither installed nor built, and Go is missing"):
+    with pytest.raises(binaries.BinariesError, match=r"etcd v3.* neither installed nor built, and Go is missing"):
         binaries.ensure(lambda text: None, ["etcd"])
 
 

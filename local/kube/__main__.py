@@ -6,13 +6,12 @@ import argparse
 import os
 import shutil
 import sys
-import time
 from pathlib import Path
 
 from local.kube import launcher
-from local.kube.binaries import CONTROL_PLANE, NODE, Binaries, BinariesError, ensure
-from local.kube.cluster import ClusterError, LocalCluster
-from local.kube.netns import NetworkError
+from local.kube.binaries import CONTROL_PLANE, NODE, Binaries, ensure
+from local.kube.cluster import LocalCluster
+from local.kube.errors import KubeError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -30,28 +29,13 @@ def main(argv: list[str] | None = None) -> int:
         print("--real-node: needs root; without it the cluster has KWOK nodes only", file=sys.stderr)
         return 2
     try:
-        up(directory, arguments.name, arguments.nodes, arguments.gpus, arguments.real_node)
-    except (BinariesError, ClusterError, NetworkError, launcher.StartError, ValueError, OSError) as error:
+        binaries = ensure(_say, (*CONTROL_PLANE, *(NODE if arguments.real_node else ())))
+        shape = (arguments.nodes, arguments.gpus, arguments.real_node)
+        launcher.up(LocalCluster(arguments.name, 0, directory, *shape, binaries, _say))
+    except (KubeError, ValueError, OSError) as error:
         print(f"the cluster did not come up: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def up(directory: Path, name: str, nodes: int, gpus: int, real_node: bool) -> LocalCluster:
-    """Bring a cluster up and return when all its nodes are Ready; what was started is stopped again on failure."""
-    started = time.monotonic()
-    binaries = ensure(_say, (*CONTROL_PLANE, *(NODE if real_node else ())))
-    cluster = LocalCluster(name, 0, directory, nodes, gpus, real_node, binaries, _say)
-    try:
-        cluster.prepare()
-        launcher.start_all(cluster.processes())
-        _say(f"API server {cluster.api_url} ready after {time.monotonic() - started:.1f} s")
-        cluster.after_start()
-    except BaseException:
-        cluster.teardown()
-        raise
-    _say(f"all nodes Ready after {time.monotonic() - started:.1f} s; export KUBECONFIG={cluster.kubeconfig}")
-    return cluster
 
 
 def _say(sentence: str) -> None:

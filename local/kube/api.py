@@ -17,10 +17,12 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from local.kube.errors import KubeError
+
 MERGE_PATCH = "application/merge-patch+json"
 
 
-class ApiError(RuntimeError):
+class ApiError(KubeError):
     """The API server refused; ``status`` is the HTTP status and the message its own."""
 
     def __init__(self, status: int, message: str) -> None:

@@ -19,13 +19,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.kube.errors import KubeError
+
 Progress = Callable[[str], None]
 
 KUBERNETES_VERSION = "v1.34.4"
 GOMOD = Path(__file__).resolve().parent / "gomod"
 
 
-class BinariesError(RuntimeError):
+class BinariesError(KubeError):
     """A program is missing and could not be built; the message says which and what to do."""
 
 

@@ -51,7 +51,7 @@ def processes(directory: Path, cgroup: str) -> set[int]:
 
 def _end_processes(directory: Path, cgroup: str, grace_s: float) -> int:
     found = processes(directory, cgroup)
-    by_program = {pid: _program(pid) for pid in found}
+    by_program = {pid: program_of(pid) for pid in found}
     _stop((pid for pid, program in by_program.items() if program in CLIENTS), min(grace_s, 1))
     _stop((pid for pid, program in by_program.items() if program == "kube-apiserver"), grace_s)
     deadline = time.monotonic() + grace_s
@@ -126,7 +126,7 @@ def _ancestors() -> set[int]:
     return chain
 
 
-def _program(pid: int) -> str:
+def program_of(pid: int) -> str:
     """Name of the executable without its version: ``kubelet-v1.34.4`` is ``kubelet``."""
     try:
         first = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")

@@ -25,6 +25,7 @@ from local.kube.api import Api, ApiError
 from local.kube.binaries import Binaries, Progress
 from local.kube.certs import Authority, leaves
 from local.kube.control_plane import Layout, Ports
+from local.kube.errors import KubeError
 from local.process import ProcessSpec
 
 STAGES = Path(__file__).resolve().parent / "stages.yaml"
@@ -32,7 +33,7 @@ KUBECONFIGS = ("controller-manager", "kwok", "kubelet", "kube-proxy", "coredns")
 LONG_TOKEN_S = 365 * 24 * 3600
 
 
-class ClusterError(RuntimeError):
+class ClusterError(KubeError):
     """The cluster did not come up as asked; the message says what is missing."""
 
 

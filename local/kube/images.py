@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.kube.binaries import Progress, cache_dir, locked
+from local.kube.errors import KubeError
 
 PAUSE = "example.local/pause:1"
 BUSYBOX = "example.local/busybox:1"
@@ -28,7 +29,7 @@ PAUSE_SCRIPT = "trap 'exit 0' TERM INT; while :; do sleep 86400 & wait $!; done"
 """Waits for SIGTERM and reaps what a shared process namespace leaves to it."""
 
 
-class ImagesError(RuntimeError):
+class ImagesError(KubeError):
     """An image could not be made; the message carries the tool's own words."""
 
 

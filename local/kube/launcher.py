@@ -12,10 +12,26 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from local.files import tail
+from local.kube.cluster import LocalCluster
+from local.kube.errors import KubeError
 from local.process import ProcessSpec
 
 
-class StartError(RuntimeError):
+def up(cluster: LocalCluster) -> None:
+    """Bring a cluster up and return when all its nodes are Ready; what was started is stopped again on failure."""
+    started = time.monotonic()
+    try:
+        cluster.prepare()
+        start_all(cluster.processes())
+        cluster.progress(f"API server {cluster.api_url} ready after {time.monotonic() - started:.1f} s")
+        cluster.after_start()
+    except BaseException:
+        cluster.teardown()
+        raise
+    cluster.progress(f"all nodes Ready after {time.monotonic() - started:.1f} s; KUBECONFIG={cluster.kubeconfig}")
+
+
+class StartError(KubeError):
     """A process ended or did not become ready in time; the message holds the end of its log."""
 
 

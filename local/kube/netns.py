@@ -12,11 +12,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.kube.errors import KubeError
+
 SLOTS = 250
 PREFIX = "runai"
 
 
-class NetworkError(RuntimeError):
+class NetworkError(KubeError):
     """The namespace or its link could not be made; the message carries the command's own words."""
 
 

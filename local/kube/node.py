@@ -28,13 +28,14 @@ from local.kube import images, netns, node_config, packages
 from local.kube.api import Api
 from local.kube.binaries import Binaries, Progress
 from local.kube.cleanup import CGROUPS
+from local.kube.errors import KubeError
 from local.kube.node_config import DNS_ADDRESS, NODE_NAME, NodeLayout
 
 READY_TIMEOUT_S = 90
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-class NodeError(RuntimeError):
+class NodeError(KubeError):
     """The real node did not come up; the message says what is missing."""
 
 

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from local.kube.binaries import Progress
+from local.kube.errors import KubeError
 
 CNI_PLUGINS = Path("/usr/lib/cni")
 LEFT_OUT = "containers that really run, their logs and exec, and pod networking"
 """What a cluster without a real node cannot show."""
 
 
-class PackagesError(RuntimeError):
+class PackagesError(KubeError):
     """Packages are missing and cannot be installed here; the message says what is left out."""
 
 

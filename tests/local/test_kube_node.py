@@ -73,9 +73,7 @@ def test_simulated_gpus_are_counted_by_kubelet(node_api: Api) -> None:
     assert end_of(node_api, "fits")[0] == "Succeeded"
     run(node_api, "too-big", BUSYBOX, ["true"], **{"nvidia.com/gpu": "9"})
     wait_for(lambda: phase_of(node_api, "too-big"), lambda found: found == "Failed")
-    assert node_api.call("GET", f"{PODS}/too-big")["status"]["reason"] == "UnexpectedAdmissionError" or "OutOf" in str(
-        node_api.call("GET", f"{PODS}/too-big")["status"]["reason"]
-    )
+    assert node_api.call("GET", f"{PODS}/too-big")["status"]["reason"] == "OutOfnvidia.com/gpu"
 
 
 def test_a_command_is_executed_in_a_running_container(node_cluster: LocalCluster, node_api: Api) -> None:

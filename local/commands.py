@@ -97,7 +97,8 @@ def _follow(directory: Path, daemon: subprocess.Popen[bytes] | None, given: dict
         if daemon is not None and daemon.poll() is not None:
             if daemon.returncode != TAKEN:
                 _print_new(directory / "up.log", shown)
-                say(f"the stack did not come up: {state.get('error') or tail(directory / 'logs' / 'serve.log')}")
+                known = State(directory).get("error")
+                say("the stack did not come up" if known else tail(directory / "logs" / "serve.log"))
                 return 1
             daemon = None
         elif daemon is None and owner(state) is None and not is_taken(directory):

@@ -77,11 +77,12 @@ def listens(host: str, port: int, timeout: float = 1.0) -> bool:
 
 
 def tail(path: Path, lines: int = 15) -> str:
-    """The last lines of a log, for an error message."""
+    """The last lines of a log since the last start of its process, for an error message."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 8192))
             text = file.read().decode(errors="replace")
     except FileNotFoundError:
         return "(no log)"
-    return "\n".join(text.splitlines()[-lines:]) or "(empty log)"
+    since_start = text[text.rfind("\n--- ") + 1 :]
+    return "\n".join(since_start.splitlines()[-lines:]) or "(empty log)"

@@ -63,7 +63,7 @@ def _run(stack: Stack, state: State, say: Progress, stop: threading.Event) -> in
     reap(stack.directory, grace=1)
     error = str(failure[0]) if failure else None
     state.set(status="failed" if error else "stopped", error=error, processes=[])
-    say(f"failed: {error}" if error else "stopped; nothing is left running")
+    say("stopped after a failed start" if error else "stopped; nothing is left running")
     return 1 if failure else 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ from access.services.scopes import root_scope
 from access.services.users import create_user
 from runai_cp.platform.provision import provision_tenant
 from tenants.models import Tenant
+
+pytest_plugins = sorted(f"tests.{path.stem}" for path in Path(__file__).parent.glob("fixtures_*.py"))
 
 PASSWORD = "correct horse battery"
 

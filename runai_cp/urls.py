@@ -1,7 +1,7 @@
 """Routes of a tenant's host: the REST API, its description, and the console."""
 
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from access.guard import SIGNED_IN
 from runai_cp.health import health
@@ -11,12 +11,14 @@ class SchemaView(SpectacularAPIView):
     allow = {"GET": SIGNED_IN}
 
 
-class DocsView(SpectacularSwaggerView):
+class DocsView(SpectacularSwaggerSplitView):
     allow = {"GET": SIGNED_IN}
 
 
 urlpatterns = [
     path("", include("access.urls")),
+    path("", include("clusters.urls")),
+    path("", include("projects.urls")),
     path("healthz", health, name="health"),
     path("api/", include("access.api.urls")),
     path("api/schema", SchemaView.as_view(), name="schema"),

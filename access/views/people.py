@@ -43,7 +43,7 @@ def rule_list(request: HttpRequest) -> HttpResponse:
 
 
 @allow(Action.ACCESS_RULE_CREATE)
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def rule_create(request: HttpRequest) -> HttpResponse:
     form = RuleForm(request.POST or None, scopes=visible_scopes(request.actor).order_by("path"))  # type: ignore[attr-defined]
     if request.method == "POST" and form.is_valid():
@@ -87,7 +87,7 @@ def user_list(request: HttpRequest) -> HttpResponse:
 
 
 @allow(Action.USER_CREATE)
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def user_create(request: HttpRequest) -> HttpResponse:
     form = UserForm(request.POST or None, scopes=visible_scopes(request.actor).order_by("path"))  # type: ignore[attr-defined]
     if request.method == "POST" and form.is_valid():

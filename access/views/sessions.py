@@ -21,7 +21,7 @@ from runai_cp.lib.toasts import toast
 
 @allow(PUBLIC)
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def login(request: HttpRequest) -> HttpResponse:
     """Sign-in page. A wrong pair says so once, without saying which half was wrong."""
     if request.actor is not None:  # type: ignore[attr-defined]
@@ -77,7 +77,7 @@ def session_revoke(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
 @allow(SIGNED_IN)
 @require_POST
 def preferences(request: HttpRequest) -> HttpResponse:
-    """Theme (kept with the person) and row density (kept with the session). A script's call is answered without a body."""
+    """Theme (kept with the person) and row density (kept with the session). A script is answered without a body."""
     form = PreferencesForm(request.POST)
     if not form.is_valid():
         return HttpResponse("theme: allowed are system, light, dark", status=400, content_type="text/plain")

@@ -32,7 +32,7 @@ def cluster_list(request: HttpRequest) -> HttpResponse:
     found = list(rows.with_supply().order_by("created_at")[page.offset : page.offset + page.size])
     states = statuses(found)
     context = {
-        "clusters": [(cluster, states[cluster.pk]) for cluster in found],
+        "clusters": [(c, states[c.pk], states[c.pk].state == State.DISCONNECTED) for c in found],
         "connected": sum(states[cluster.pk].healthy for cluster in found),
         "silent": [c for c in found if states[c.pk].state == State.DISCONNECTED],
         "pages": page,

@@ -95,6 +95,7 @@ def _facts(cards: list[dict[str, Any]]) -> dict[str, int]:
         "ready_nodes": sum(card["ready"] for card in cards),
         "all_gpus": sum(card["total"] for card in cards),
         "used_gpus": sum(card["used"] for card in cards),
+        "many": len({card["cluster"] for card in cards}) > 1,
     }
 
 

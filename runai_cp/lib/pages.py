@@ -1,4 +1,4 @@
-"""Domain errors that leave a console view become pages that name the next step; fragments get the status and the sentence."""
+"""Domain errors that leave a console view become pages that name the next step; fragments get status and sentence."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Words, numbers and parts of the console: filters for units and ages, tags for status, meters, cells, fields and charts.
+"""Words, numbers and parts of the console: filters for units and ages, tags for status, meters, fields and charts.
 
 Knows no model. Every tag renders a template of ``templates/components``; no markup is written in Python.
 """
@@ -204,6 +204,15 @@ def field(bound: BoundField, span: str = "12", unit: str = "", mono: bool = Fals
     }
 
 
+@register.inclusion_tag("components/cell_input.html")
+def cell_input(bound: BoundField) -> dict[str, Any]:
+    """A number in a table cell: its label is for those who hear the page, its error stands below."""
+    values = {"class": "input tnum cell-input", "inputmode": "decimal", "autocomplete": "off"}
+    if bound.errors:
+        values |= {"aria-invalid": "true", "aria-describedby": f"{bound.auto_id}-e"}
+    return {"bound": bound, "control": bound.as_widget(attrs=values)}
+
+
 @register.simple_tag(takes_context=True)
 def query(context: Mapping[str, Any], **changes: Any) -> str:
     """The present query string with some parameters changed; None or "" drops one. Starts with ``?``."""
@@ -218,7 +227,7 @@ def query(context: Mapping[str, Any], **changes: Any) -> str:
 
 @register.inclusion_tag("components/sort_head.html", takes_context=True)
 def sort_head(context: Mapping[str, Any], name: str, label: str, extra: str = "", start: str = "asc") -> dict[str, Any]:
-    """A column head that is a link; the column sorted by says so to everybody. Reads ``sort`` and ``order`` of the URL."""
+    """A column head that is a link and says when it is the one sorted by (``sort`` and ``order`` of the URL)."""
     request: HttpRequest = context["request"]
     mine = request.GET.get("sort", context.get("sort", "")) == name
     order = request.GET.get("order", context.get("order", "asc")) if mine else ""

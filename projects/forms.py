@@ -1,0 +1,120 @@
+"""Forms of the projects room: a name, a place, and the quota in every node pool of the cluster."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django import forms
+
+from agent.wire.objects import UNLIMITED, PoolQuota, ResourceQuota
+from clusters.models import Cluster, NodePool
+from projects.models import Department, Project, Quota
+from projects.quotas import MAX_GPU_MILLI, MAX_WEIGHT_MILLI, QuotaError, read_amount
+from projects.services import CreateDepartment, CreateProject, UpdateOrgUnit
+from runai_cp.lib.console_forms import ConsoleForm
+from runai_cp.lib.templatetags.ui import milli
+
+
+class UnitForm(ConsoleForm):
+    """What departments and projects share. Three fields per node pool: ``quota-ID``, ``limit-ID``, ``weight-ID``."""
+
+    FIELDS_OF = {"defaultNodePools": "description", "requestedNamespace": "namespace", "parentId": "department"}
+
+    name = forms.CharField(label="Name", max_length=63)
+    description = forms.CharField(label="Description", max_length=250, required=False)
+
+    def __init__(self, *args: Any, pools: Iterable[NodePool], quotas: Iterable[Quota] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pools = list(pools)
+        self._kept = {quota.node_pool_id: quota for quota in quotas}
+        for pool in self.pools:
+            for part, label in (("quota", "Quota"), ("limit", "Limit"), ("weight", "Weight")):
+                self.fields[f"{part}-{pool.pk}"] = forms.CharField(
+                    label=f"{label} in {pool.name}", required=part == "quota", initial=self._initial(part, pool)
+                )
+
+    def _initial(self, part: str, pool: NodePool) -> str:
+        kept = self._kept.get(pool.pk)
+        if kept is None:
+            return {"quota": "0", "limit": "", "weight": "1"}[part]
+        if part == "limit":
+            return "" if kept.gpu_limit_milli == UNLIMITED else milli(kept.gpu_limit_milli)
+        return milli(kept.gpu_deserved_milli if part == "quota" else kept.gpu_weight)
+
+    @property
+    def rows(self) -> Iterator[tuple[NodePool, Quota | None, list[forms.BoundField]]]:
+        """Pool, its present quota, and its three fields, for the template."""
+        for pool in self.pools:
+            yield pool, self._kept.get(pool.pk), [self[f"{part}-{pool.pk}"] for part in ("quota", "limit", "weight")]
+
+    def clean(self) -> dict[str, Any]:
+        self.quotas = tuple(self._quota(pool) for pool in self.pools)
+        return self.cleaned_data
+
+    def _quota(self, pool: NodePool) -> PoolQuota:
+        """Read one pool's row; what the form does not show (CPU, memory, rank) stays as it is."""
+        gpu = ResourceQuota(
+            deserved=self._amount(f"quota-{pool.pk}", MAX_GPU_MILLI, 0),
+            limit=self._amount(f"limit-{pool.pk}", MAX_GPU_MILLI, UNLIMITED),
+            over_quota_weight=self._amount(f"weight-{pool.pk}", MAX_WEIGHT_MILLI, 1000),
+        )
+        kept = self._kept.get(pool.pk)
+        if kept is None:
+            return PoolQuota(pool.name, gpu=gpu)
+        cpu = ResourceQuota(kept.cpu_deserved_milli, kept.cpu_limit_milli, kept.cpu_weight)
+        memory = ResourceQuota(kept.memory_deserved_bytes, kept.memory_limit_bytes, kept.memory_weight)
+        return PoolQuota(pool.name, gpu=gpu, cpu=cpu, memory=memory, priority=kept.priority)
+
+    def _amount(self, name: str, maximum: int, empty: int) -> int:
+        text = (self.cleaned_data.get(name) or "").strip()
+        if not text:
+            return empty
+        try:
+            return read_amount(name, text, scale=1000, maximum=maximum)
+        except QuotaError as error:
+            self.add_error(name, error.problem.message)
+            return empty
+
+    def to_update(self) -> UpdateOrgUnit:
+        return UpdateOrgUnit(description=self.cleaned_data["description"], quotas=self.quotas)
+
+
+class DepartmentForm(UnitForm):
+    def to_request(self, cluster: Cluster) -> CreateDepartment:
+        data = self.cleaned_data
+        return CreateDepartment(name=data["name"], cluster=cluster, description=data["description"], quotas=self.quotas)
+
+
+class ProjectForm(UnitForm):
+    department = forms.ModelChoiceField(label="Department", queryset=Department.objects.none(), empty_label=None)
+    namespace = forms.CharField(
+        label="Namespace", max_length=63, required=False, help_text="Empty makes runai- and the name."
+    )
+
+    def __init__(self, *args: Any, departments: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["department"].queryset = departments  # type: ignore[attr-defined]
+
+    def to_request(self, cluster: Cluster) -> CreateProject:
+        data = self.cleaned_data
+        return CreateProject(
+            name=data["name"],
+            cluster=cluster,
+            department=data["department"],
+            namespace=data["namespace"],
+            description=data["description"],
+            quotas=self.quotas,
+        )
+
+
+def edit_form(unit: Department | Project, data: Any) -> UnitForm:
+    """The form of an existing unit: its name stays (it is the namespace's and the queue's), the rest may change."""
+    pools = NodePool.objects.filter(cluster_id=unit.cluster_id).order_by("name")
+    form = UnitForm(
+        data,
+        pools=pools,
+        quotas=unit.quotas.all(),
+        initial={"name": unit.name, "description": unit.description},
+    )
+    form.fields["name"].disabled = True
+    form.fields["name"].help_text = "The name stays: the namespace and the queues carry it."
+    return form

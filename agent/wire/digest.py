@@ -1,7 +1,7 @@
 """Digest of a cluster's reported state, equal on both sides when they hold the same (kind, uid, content hash) triples.
 
 256 buckets by the first byte of ``sha256(uid)``; a bucket is the XOR of its objects' hashes: a change costs O(1);
-the root is the hash of all buckets. It covers content, not names alone.
+the root is the XOR of all. It covers content, not names alone.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class StateDigest:
     """Mutable accumulator. ``add`` and ``remove`` are each other's inverse and take any order."""
 
     count: int = 0
+    _total: int = 0
     _buckets: list[int] = field(default_factory=lambda: [0] * BUCKETS)
 
     @classmethod
@@ -44,18 +45,23 @@ class StateDigest:
         return digest
 
     def add(self, kind: str, uid: str, hash_: str) -> None:
-        self._buckets[bucket_of(uid)] ^= _term(kind, uid, hash_)
+        self._toggle(kind, uid, hash_)
         self.count += 1
 
     def remove(self, kind: str, uid: str, hash_: str) -> None:
-        self._buckets[bucket_of(uid)] ^= _term(kind, uid, hash_)
+        self._toggle(kind, uid, hash_)
         self.count -= 1
+
+    def _toggle(self, kind: str, uid: str, hash_: str) -> None:
+        term = _term(kind, uid, hash_)
+        self._buckets[bucket_of(uid)] ^= term
+        self._total ^= term
 
     def buckets(self) -> tuple[str, ...]:
         return tuple(f"{value:032x}" for value in self._buckets)
 
     def root(self) -> str:
-        return sha256("".join(self.buckets()).encode()).hexdigest()[:32]
+        return f"{self._total:032x}"
 
 
 def differing(mine: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[int, ...]:

@@ -21,17 +21,24 @@ def allocate(context: Context) -> None:
             line.push(job)
 
 
-def attempt(context: Context, job: JobState, *, wait_only: bool = False) -> bool:
+def attempt(context: Context, job: JobState, *, wait_only: bool = False, home_first: bool = False) -> bool:
     """Place the job's next pods, all of them or none."""
-    session = context.session
     tasks = job.root.next_tasks()
-    if not tasks:
-        return False
+    return bool(tasks) and place_all(context, job, tasks, wait_only=wait_only, home_first=home_first)
+
+
+def place_all(
+    context: Context, job: JobState, tasks: list[TaskState], *, wait_only: bool = False, home_first: bool = False
+) -> bool:
+    """Place these pods or none. ``home_first``: evicted pods return to their own node when it still has room."""
+    session = context.session
     if broken := over_capacity(job, request_of(tasks, context.largest_device)):
         context.blocked[job] = broken
         return False
     mark = session.mark()
     for task in tasks:
+        if home_first and task.virtual and context.placer.put_back(task):
+            continue
         if not context.placer.place(task, wait_only=wait_only):
             session.undo(mark)
             return False

@@ -6,8 +6,10 @@ from agent.domain.reasons import Reason
 from agent.scheduler.entitlement import QueueState, Vector
 from agent.scheduler.gangs import JobState, TaskState
 from agent.scheduler.placement import Placer
+from agent.scheduler.room import Room
 from agent.scheduler.snapshot import Config
 from agent.scheduler.state import Session
+from agent.scheduler.victims import VictimIndex
 
 
 @dataclass(slots=True)
@@ -30,3 +32,7 @@ class Context:
     blocked: dict[JobState, tuple[str, QueueState, int]] = field(default_factory=dict)
     evictions: dict[TaskState, tuple[str, Reason, str]] = field(default_factory=dict)
     notes: dict[JobState, Reason] = field(default_factory=dict)
+    victims: VictimIndex | None = None
+    stale: list[str] = field(default_factory=list)
+    no_longer_stale: list[str] = field(default_factory=list)
+    rooms: dict[tuple[int, int], Room] = field(default_factory=dict)

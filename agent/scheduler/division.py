@@ -104,9 +104,10 @@ def _effective_weight(party: _Party, total_weight: Number, k: Number) -> Number:
     if not k or not claim.usage:
         weight = claim.weight if total_weight > 0 else -claim.weight
         return weight + k * weight if weight > 0 else 0
-    normal = Fraction(claim.weight) / Fraction(total_weight)
-    wanted: Fraction = normal + k * (normal - claim.usage)
-    return wanted * abs(total_weight) if wanted > 0 else 0
+    whole = Fraction(total_weight)
+    normal = Fraction(claim.weight) / whole
+    wanted = normal + Fraction(k) * (normal - Fraction(claim.usage))
+    return wanted * abs(whole) if wanted > 0 else 0
 
 
 def _serve(party: _Party, part: Fraction, unit: int) -> tuple[Number, bool]:

@@ -39,7 +39,7 @@ def take_in(snapshot: Snapshot) -> Intake:
     _take_groups(intake, snapshot.groups)
     _take_pods(intake, snapshot.pods)
     for session in intake.sessions.values():
-        session.touched_queues.clear()
+        session.charges.clear()
         session.changes.clear()
     return intake
 

@@ -5,7 +5,7 @@ the queues on the path of a job that was placed or taken are looked at again.
 """
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cmp_to_key
 
 from agent.domain.quantities import MILLI, UNLIMITED
@@ -65,11 +65,9 @@ def dominant_share(queue: QueueState, held: Iterable[int], totals: Vector) -> fl
     return largest
 
 
-def queue_key(queue: QueueState, request: tuple[int, int, int], totals: Vector, *, adds: bool = True) -> Key:
-    """Smaller goes first. ``adds``: the next job would be added (False: it is already part of what the queue holds)."""
-    held = queue.allocated
+def queue_key(queue: QueueState, held: Vector, after: Vector, totals: Vector) -> tuple[float, ...]:
+    """Smaller goes first. ``held``: what the queue holds; ``after``: the same with (or without) its next job."""
     fair, deserved, allocatable = queue.fair, queue.deserved, queue.allocatable
-    after = [held[0] + request[0], held[1] + request[1], held[2] + request[2]] if adds else held
     over = fair[0] < held[0] and fair[1] < held[1] and fair[2] < held[2]
     starved = all(d == UNLIMITED or a <= d for a, d in zip(after, deserved, strict=True))
     shareless = any(s == 0 and a > 0 for a, s in zip(after, allocatable, strict=True))
@@ -102,11 +100,13 @@ class JobQueue:
         device_memory: int,
         key: Callable[[JobState], Key] = job_key,
         depth: int | None = None,
+        fixed: Mapping[JobState, tuple[int, int, int]] | None = None,
     ) -> None:
         self._session = session
         self._totals = totals
         self._device_memory = device_memory
         self._key = key
+        self._fixed = fixed or {}
         self._jobs: dict[QueueState, list[tuple[Key, int, JobState]]] = {}
         self._heaps: dict[QueueState | None, list[tuple[Key, int, int, QueueState]]] = {}
         self._version: dict[QueueState, int] = {}
@@ -119,19 +119,22 @@ class JobQueue:
                 self._jobs[queue] = heap = heapq.nsmallest(depth, heap)
             heapq.heapify(heap)
         self._refresh({ancestor for queue in self._jobs for ancestor in queue.path})
-        session.touched_queues.clear()
+        self._touched: set[QueueState] = set()
+        self._seen = len(session.charges)
 
     def push(self, job: JobState) -> None:
         heapq.heappush(self._jobs[job.queue], (self._key(job), job.index, job))
-        self._session.touched_queues.add(job.queue)
+        self._touched.add(job.queue)
 
     def pop(self) -> JobState | None:
         """The next job, or None when all are done."""
-        touched = self._session.touched_queues
+        charges, touched = self._session.charges, self._touched
+        if self._seen < len(charges):
+            touched.update(charges[self._seen :])
+            self._seen = len(charges)
         if touched:
-            dirty = {ancestor for queue in touched for ancestor in queue.path if ancestor in self._version}
+            self._refresh({ancestor for queue in touched for ancestor in queue.path if ancestor in self._version})
             touched.clear()
-            self._refresh(dirty)
         queue = self._top(None)
         while queue is not None and queue.children:
             queue = self._top(queue)
@@ -143,6 +146,8 @@ class JobQueue:
 
     def request(self, job: JobState) -> tuple[int, int, int]:
         """What the job's next pods would be charged."""
+        if job in self._fixed:
+            return self._fixed[job]
         known = self._requests.get(job)
         if known is None or known[0] != job.version:
             known = (job.version, request_of(job.root.next_tasks(), self._device_memory))
@@ -155,7 +160,9 @@ class JobQueue:
             best = self._find_best(queue)
             self._best[queue] = best
             if best is not None:
-                key = queue_key(queue, self.request(best), self._totals)
+                held, request = queue.allocated, self.request(best)
+                after = [held[0] + request[0], held[1] + request[1], held[2] + request[2]]
+                key = queue_key(queue, held, after, self._totals)
                 heapq.heappush(self._heaps.setdefault(queue.parent, []), (key, queue.index, version, queue))
 
     def _find_best(self, queue: QueueState) -> JobState | None:

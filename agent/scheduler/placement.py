@@ -137,6 +137,11 @@ class Placer:
             return None
         return node if node.fits_coming(task.shape) else None
 
+    def put_back(self, task: TaskState) -> bool:
+        """Take back the eviction of a pod if its own node still has its room."""
+        node = task.node
+        return node is not None and node.fits_coming(task.shape) and self.put(task, node, wait_only=True)
+
     def put(self, task: TaskState, node: NodeState, *, wait_only: bool = False) -> bool:
         """Place the task on this very node, which is known to fit it now or soon."""
         shape = task.shape
@@ -148,5 +153,8 @@ class Placer:
                 return False
             groups, ready = chosen
             now = now and ready
+        if task.virtual and node is task.node and sorted(groups) == sorted(task.groups):
+            self.session.move(task, task.pod.status, node, task.groups)
+            return True
         self.session.move(task, PodStatus.ALLOCATED if now else PodStatus.PIPELINED, node, groups)
         return True

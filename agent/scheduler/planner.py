@@ -10,18 +10,28 @@ from agent.domain.pods import PodStatus
 from agent.domain.quantities import MILLI
 from agent.domain.reasons import Reason
 from agent.scheduler.allocate import allocate
+from agent.scheduler.consolidate import consolidate
 from agent.scheduler.context import Context
 from agent.scheduler.explain import Explainer, waiting_tasks
 from agent.scheduler.filters import Filter, classify, label_keys
 from agent.scheduler.gangs import TaskState
 from agent.scheduler.intake import take_in
 from agent.scheduler.placement import Placer, Strategy
+from agent.scheduler.preempt import preempt
+from agent.scheduler.reclaim import reclaim
 from agent.scheduler.shapes import MIG, SHARED, device_memory
 from agent.scheduler.shares import count_requests, share_out, totals_of
 from agent.scheduler.snapshot import Bind, Config, Eviction, Nomination, Plan, QueueShares, Snapshot
+from agent.scheduler.stale import evict_stale
 from agent.scheduler.state import Session
 
-RUNNERS: Mapping[str, Callable[[Context], None]] = {"allocate": allocate}
+RUNNERS: Mapping[str, Callable[[Context], None]] = {
+    "allocate": allocate,
+    "consolidation": consolidate,
+    "reclaim": reclaim,
+    "preempt": preempt,
+    "stalegangeviction": evict_stale,
+}
 
 
 def plan(snapshot: Snapshot, now: int, config: Config | None = None) -> Plan:
@@ -84,6 +94,8 @@ class _Result:
         self._evictions: list[Eviction] = []
         self._nominations: list[Nomination] = []
         self._started: list[str] = []
+        self._stale: list[str] = []
+        self._no_longer_stale: list[str] = []
         self._shares: dict[str, QueueShares] = {}
 
     def read(self, context: Context) -> None:
@@ -91,6 +103,10 @@ class _Result:
         session = context.session
         for task in _in_order_of_decision(session):
             self._read_task(context, task)
+        for task, (action, why, by) in context.evictions.items():
+            self._evictions.append(_eviction(task, action, why, by))
+        self._stale.extend(context.stale)
+        self._no_longer_stale.extend(context.no_longer_stale)
         explainer = Explainer(context)
         for job in context.jobs:
             waiting = waiting_tasks(job)
@@ -124,6 +140,8 @@ class _Result:
             pod_reasons=self._pod_reasons,
             refused=refused,
             started=tuple(dict.fromkeys(self._started)),
+            stale=tuple(self._stale),
+            no_longer_stale=tuple(self._no_longer_stale),
             shares=self._shares,
         )
 
@@ -150,3 +168,9 @@ def _bind(task: TaskState) -> Bind:
         gpu_devices=shape.devices,
         gpu_portion=portion,
     )
+
+
+def _eviction(task: TaskState, action: str, why: Reason, by: str) -> Eviction:
+    moved = task.node.name if task.status == PodStatus.PIPELINED and task.node is not None else ""
+    groups = task.groups if moved else ()
+    return Eviction(task.pod.uid, task.pod.node, action, why, by, moved, groups)

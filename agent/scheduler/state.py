@@ -16,9 +16,11 @@ Step = tuple[TaskState, PodStatus, "NodeState | None", tuple[str, ...], bool, tu
 
 
 class Session:
-    """Everything ``plan`` works on. ``changes`` lists node indexes in the order their ledgers changed."""
+    """Everything ``plan`` works on. ``changes`` lists node indexes in the order their ledgers changed,
+    ``charges`` leaf queues in the order what they hold changed; readers remember how far they have read.
+    """
 
-    __slots__ = ("changes", "jobs", "nodes", "nodes_by_name", "queues", "steps", "tasks", "touched_queues")
+    __slots__ = ("changes", "charges", "jobs", "nodes", "nodes_by_name", "queues", "steps", "tasks")
 
     def __init__(self) -> None:
         self.nodes: list[NodeState] = []
@@ -28,7 +30,7 @@ class Session:
         self.tasks: dict[str, TaskState] = {}
         self.steps: list[Step] = []
         self.changes: list[int] = []
-        self.touched_queues: set[QueueState] = set()
+        self.charges: list[QueueState] = []
 
     def move(
         self,
@@ -92,6 +94,7 @@ class Session:
             self._charge(job, accounted, 1)
 
     def _charge(self, job: JobState, amount: tuple[int, int, int], sign: int) -> None:
+        self.charges.append(job.queue)
         gpu, cpu, memory = sign * amount[0], sign * amount[1], sign * amount[2]
         for queue in job.queue.path:
             allocated = queue.allocated
@@ -103,5 +106,3 @@ class Session:
                 held[0] += gpu
                 held[1] += cpu
                 held[2] += memory
-            queue.version += 1
-            self.touched_queues.add(queue)

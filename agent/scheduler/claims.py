@@ -1,0 +1,129 @@
+"""The rules of reclaim: who may ask for capacity back, from whom, and how far.
+
+"R" is the claiming queue and "V" the giving one, both seen just below their lowest common ancestor.
+"""
+
+from collections.abc import Iterable
+
+from agent.domain.quantities import UNLIMITED, at_most
+from agent.scheduler.entitlement import QueueState, Vector
+from agent.scheduler.gangs import JobState
+
+Request = tuple[int, int, int]
+THREE = range(3)
+
+
+def divergence(claimer: QueueState, victim: QueueState) -> tuple[QueueState, QueueState]:
+    """The first differing ancestors of two different leaf queues."""
+    for mine, theirs in zip(reversed(claimer.path), reversed(victim.path), strict=False):
+        if mine is not theirs:
+            return mine, theirs
+    return claimer, victim
+
+
+def may_reclaim(job: JobState, request: Request) -> tuple[QueueState, int] | None:
+    """None when the job stays within its queue's fair share; else the queue and the resource it would exceed."""
+    queue = job.queue
+    for index in THREE:
+        if not at_most(queue.allocated[index] + request[index], queue.fair[index]):
+            return queue, index
+    if job.nonpreemptible:
+        for index in THREE:
+            if not at_most(queue.nonpreemptible[index] + request[index], queue.deserved[index]):
+                return queue, index
+    return None
+
+
+def within_quota(queue: QueueState, request: Request) -> bool:
+    return all(at_most(queue.allocated[index] + request[index], queue.deserved[index]) for index in THREE)
+
+
+def exceeds(held: Iterable[int], share: Iterable[int]) -> bool:
+    """Whether something held is more than its share, in at least one resource."""
+    return any(limit != UNLIMITED and amount > limit for amount, limit in zip(held, share, strict=True))
+
+
+def may_give(claimer: QueueState, victim: QueueState, request: Request) -> bool:
+    """Whether the victim's queue holds anything that this claimer could have at all."""
+    mine, theirs = divergence(claimer, victim)
+    if within_quota(mine, request):
+        wanted = [index for index in THREE if request[index] > 0 and theirs.deserved[index] != UNLIMITED]
+        if any(theirs.allocated[index] > theirs.deserved[index] for index in wanted):
+            return True
+        return not any(theirs.allocated[index] < theirs.deserved[index] for index in wanted)
+    return exceeds(theirs.allocated, theirs.allocatable)
+
+
+class Ledger:
+    """What queues would still hold while victims are taken from them one bundle after another."""
+
+    def __init__(self, before: dict[QueueState, Vector]) -> None:
+        self._before = before
+        self.remaining: dict[QueueState, Vector] = {}
+
+    def held(self, queue: QueueState) -> Vector:
+        return self.remaining.get(queue) or self._before.get(queue) or queue.allocated
+
+    def take(self, queue: QueueState, amount: Iterable[int]) -> None:
+        amounts = list(amount)
+        for ancestor in queue.path:
+            held = self.held(ancestor)
+            self.remaining[ancestor] = [held[index] - amounts[index] for index in THREE]
+
+
+def bundles_allowed(
+    claimer: QueueState, request: Request, bundles: Iterable[tuple[QueueState, Vector]], ledger: Ledger
+) -> bool:
+    """Whether every bundle may be taken: its queue is above its share, or above its quota for a claim within quota."""
+    for victim, amount in bundles:
+        mine, theirs = divergence(claimer, victim)
+        held = ledger.held(theirs)
+        entitled = all(at_most(ledger.held(mine)[index] + request[index], mine.deserved[index]) for index in THREE)
+        if not exceeds(held, theirs.allocatable) and not (entitled and exceeds(held, theirs.deserved)):
+            return False
+        ledger.take(victim, amount)
+    return True
+
+
+def stays_fair(job: JobState, request: Request, ledger: Ledger, involved: Iterable[int], multiplier: int) -> bool:
+    """Whether afterwards no queue on the claimer's path is more over its share than a sibling that gave.
+
+    ``multiplier`` in thousandths makes the claimer count as fuller than it is.
+    """
+    touched = set(ledger.remaining)
+    involved = list(involved)
+    for queue in job.queue.path:
+        held = ledger.held(queue)
+        siblings = queue.parent.children if queue.parent is not None else [q for q in touched if q.parent is None]
+        for sibling in siblings:
+            if sibling is queue or sibling not in touched:
+                continue
+            theirs = ledger.held(sibling)
+            if any(_unfair(queue, held, sibling, theirs, request, index, multiplier) for index in involved):
+                return False
+        if job.nonpreemptible and not all(
+            at_most(queue.nonpreemptible[index] + request[index], queue.deserved[index]) for index in THREE
+        ):
+            return False
+    return True
+
+
+def _unfair(
+    queue: QueueState,
+    held: Vector,
+    sibling: QueueState,
+    theirs: Vector,
+    request: Request,
+    index: int,
+    multiplier: int,
+) -> bool:
+    """Compare used/fair-share of both sides as exact fractions (cross multiplied)."""
+    fair, other = queue.fair[index], sibling.fair[index]
+    after = held[index] + request[index]
+    if other <= 0 or fair == UNLIMITED:
+        return False
+    if fair > 0 and after <= fair:
+        return False
+    if fair == 0:
+        return after > 0
+    return after * multiplier * other >= theirs[index] * 1000 * fair

@@ -1,0 +1,42 @@
+"""Consolidation: move preemptible workloads together so that a waiting one fits; nobody loses its place."""
+
+from agent.domain.quantities import MILLI
+from agent.scheduler import evict
+from agent.scheduler.context import Context
+from agent.scheduler.gangs import JobState, TaskState
+from agent.scheduler.room import Wanted
+from agent.scheduler.simulation import Outcome
+from agent.scheduler.solver import Search, room_for, solve
+from agent.scheduler.victims import Batch, VictimIndex, VictimWalk
+
+
+def consolidate(context: Context) -> None:
+    """Let each waiting preemptible job ask others to move, in turn. Spreading pools do not consolidate."""
+    strategy = context.placer.strategy
+    if not (strategy.gpu_spread or strategy.cpu_spread):
+        evict.run(context, "consolidation", _attempt, lambda job: None)
+
+
+def _attempt(context: Context, index: VictimIndex, job: JobState, tasks: list[TaskState]) -> Outcome | None:
+    if not job.preemptible or not _enough_free(context, tasks):
+        return None
+
+    def wanted(batch: Batch) -> bool:
+        return batch.job is not job
+
+    search = Search(
+        context,
+        job,
+        tasks,
+        walk=lambda: VictimWalk(index, index.queues(), context.totals, wanted),
+        valid=lambda outcome: not outcome.evicted,
+        most=context.config.max_consolidation_victims,
+    )
+    return solve(search)
+
+
+def _enough_free(context: Context, tasks: list[TaskState]) -> bool:
+    """Whether the pool's free devices, all together, cover the request."""
+    wanted = Wanted(tasks, context.smallest_device)
+    room = room_for(context, tasks, max(wanted.unit, MILLI if wanted.unit else 0))
+    return room.total >= wanted.total

@@ -1,0 +1,94 @@
+"""What the three actions that take room have in common: which jobs try, in what order, and how a find is booked."""
+
+from collections.abc import Callable
+
+from agent.domain.pods import PodStatus
+from agent.domain.reasons import Reason, reason
+from agent.scheduler.context import Context
+from agent.scheduler.dominance import FailedShapes
+from agent.scheduler.entitlement import QueueState
+from agent.scheduler.gangs import JobState, TaskState
+from agent.scheduler.order import JobQueue
+from agent.scheduler.simulation import Outcome
+from agent.scheduler.victims import VictimIndex
+
+Attempt = Callable[[Context, VictimIndex, JobState, list[TaskState]], Outcome | None]
+HELD = frozenset({PodStatus.RUNNING, PodStatus.BOUND, PodStatus.BINDING, PodStatus.ALLOCATED})
+
+
+def run(context: Context, action: str, attempt: Attempt, scope: Callable[[JobState], QueueState | None]) -> None:
+    """Let every waiting job try once, in turn. ``scope``: within what a failure tells about harder jobs."""
+    candidates = [job for job in context.jobs if job.waiting and job.root.ready and not _delayed(context, job)]
+    if not candidates:
+        return
+    index = context.victims
+    if index is None:
+        index = context.victims = VictimIndex(context.session, stable_jobs(context))
+    depth = context.config.queue_depth.get(action)
+    line = JobQueue(context.session, candidates, context.totals, context.smallest_device, depth=depth)
+    failed = FailedShapes()
+    while (job := line.pop()) is not None:
+        tasks = job.root.next_tasks()
+        if not tasks or failed.covers(scope(job), job, tasks):
+            continue
+        outcome = attempt(context, index, job, tasks)
+        if outcome is None:
+            failed.add(scope(job), job, tasks)
+            continue
+        changed = book(context, action, job, outcome)
+        index.renew(changed)
+        if job.waiting and job.root.next_tasks():
+            line.push(job)
+
+
+def stable_jobs(context: Context) -> list[JobState]:
+    """Jobs that no earlier action of this plan placed: what was just given is not taken back."""
+    return [job for job in context.jobs if all(_settled(task) for task in job.tasks)]
+
+
+def _settled(task: TaskState) -> bool:
+    return task.status == task.pod.status
+
+
+def _delayed(context: Context, job: JobState) -> bool:
+    """Whether the job may not cause evictions yet."""
+    group = job.group
+    if not group.preemption_delay:
+        return False
+    since = max(group.created, group.last_eviction or group.created)
+    left = since + group.preemption_delay - context.now
+    if left <= 0:
+        return False
+    context.notes[job] = reason("PreemptionDelayNotElapsed", seconds=-(-left // 1_000_000_000))
+    return True
+
+
+def book(context: Context, action: str, job: JobState, outcome: Outcome) -> list[JobState]:
+    """Make the outcome part of the plan. Returns the jobs whose pods moved."""
+    changed: dict[JobState, None] = {job: None}
+    for task in (*outcome.evicted, *outcome.moved):
+        task.virtual = False
+        why = _why(action, job, task, moved=task.status == PodStatus.PIPELINED)
+        context.evictions[task] = (action, why, job.key)
+        changed[task.job] = None
+    return list(changed)
+
+
+def _why(action: str, job: JobState, task: TaskState, *, moved: bool) -> Reason:
+    if action == "consolidation" or moved:
+        return reason("Consolidated", by=job.key)
+    if action == "preempt":
+        return reason("Preempted", by=job.key, priority=job.priority, victim_priority=task.job.priority)
+    owner, other = task.job.queue, job.queue
+    return reason(
+        "Reclaimed",
+        by=job.key,
+        owner=owner.name,
+        used=owner.allocated[0],
+        quota=owner.deserved[0],
+        fair_share=owner.fair[0],
+        other=other.name,
+        other_used=other.allocated[0],
+        other_quota=other.deserved[0],
+        other_fair_share=other.fair[0],
+    )

@@ -1,0 +1,30 @@
+"""Preempt: inside a queue, a workload of higher priority takes the room of preemptible ones of lower priority."""
+
+from agent.scheduler import evict
+from agent.scheduler.context import Context
+from agent.scheduler.gangs import JobState, TaskState
+from agent.scheduler.protection import preempt_min_runtime, protected
+from agent.scheduler.simulation import Outcome
+from agent.scheduler.solver import Search, solve
+from agent.scheduler.victims import Batch, VictimIndex, VictimWalk
+
+
+def preempt(context: Context) -> None:
+    """Let each waiting job preempt, in turn."""
+    evict.run(context, "preempt", _attempt, lambda job: job.queue)
+
+
+def _attempt(context: Context, index: VictimIndex, job: JobState, tasks: list[TaskState]) -> Outcome | None:
+    def wanted(batch: Batch) -> bool:
+        return batch.job.priority < job.priority and not protected(
+            context, batch, preempt_min_runtime(context, batch.job)
+        )
+
+    search = Search(
+        context,
+        job,
+        tasks,
+        walk=lambda: VictimWalk(index, [job.queue], context.totals, wanted),
+        valid=lambda outcome: True,
+    )
+    return solve(search)

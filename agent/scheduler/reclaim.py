@@ -1,0 +1,97 @@
+"""Reclaim: a queue below its fair share takes back what other queues hold beyond theirs."""
+
+from agent.domain.quantities import RESOURCES
+from agent.domain.reasons import reason
+from agent.scheduler import evict
+from agent.scheduler.claims import Ledger, bundles_allowed, may_give, may_reclaim, stays_fair
+from agent.scheduler.context import Context
+from agent.scheduler.entitlement import QueueState, Vector
+from agent.scheduler.gangs import JobState, TaskState
+from agent.scheduler.order import request_of
+from agent.scheduler.protection import protected, reclaim_min_runtime
+from agent.scheduler.simulation import Outcome
+from agent.scheduler.solver import Search, solve
+from agent.scheduler.victims import Batch, VictimIndex, VictimWalk
+
+
+def reclaim(context: Context) -> None:
+    """Let each waiting job reclaim, in turn."""
+    evict.run(context, "reclaim", _attempt, lambda job: job.queue)
+
+
+def _attempt(context: Context, index: VictimIndex, job: JobState, tasks: list[TaskState]) -> Outcome | None:
+    request = request_of(tasks, context.smallest_device)
+    if over := may_reclaim(job, request):
+        queue, resource = over
+        context.notes[job] = reason(
+            "FairShare",
+            queue=queue.name,
+            label=queue.queue.label,
+            kind=queue.queue.kind,
+            resource=RESOURCES[resource],
+            used=queue.allocated[resource],
+            requested=request[resource],
+            fair_share=queue.fair[resource],
+            quota=queue.deserved[resource],
+        )
+        return None
+    queues = [queue for queue in index.queues() if queue is not job.queue and may_give(job.queue, queue, request)]
+
+    def wanted(batch: Batch) -> bool:
+        return not protected(context, batch, reclaim_min_runtime(context, job, batch.job))
+
+    before = {queue: list(queue.allocated) for queue in context.session.queues.values()}
+    search = Search(
+        context,
+        job,
+        tasks,
+        walk=lambda: VictimWalk(index, queues, context.totals, wanted),
+        valid=lambda outcome: _valid(context, job, request, outcome, before),
+    )
+    return solve(search)
+
+
+def _valid(
+    context: Context,
+    job: JobState,
+    request: tuple[int, int, int],
+    outcome: Outcome,
+    before: dict[QueueState, Vector],
+) -> bool:
+    """Whether what is really taken may be taken, and leaves everybody as fair as before."""
+    taken = list(outcome.evicted)
+    if not context.config.allow_consolidating_reclaim:
+        taken += outcome.moved
+    ledger = Ledger(before)
+    bundles = _bundles(taken)
+    if not bundles_allowed(job.queue, request, bundles, ledger):
+        return False
+    involved = [index for index in range(3) if request[index] > 0 or any(amount[index] for _, amount in bundles)]
+    return stays_fair(job, request, ledger, involved, context.config.saturation_multiplier)
+
+
+def _bundles(taken: list[TaskState]) -> list[tuple[QueueState, Vector]]:
+    """Surplus pods one by one, what a gang needs as one bundle; in the order they were taken."""
+    by_job: dict[JobState, list[TaskState]] = {}
+    for task in taken:
+        by_job.setdefault(task.job, []).append(task)
+    found: list[tuple[QueueState, Vector]] = []
+    for job, tasks in by_job.items():
+        surplus = 0 if job.root.satisfied is False and not job.root.elastic else _surplus(job, tasks)
+        found.extend((job.queue, list(task.accounted)) for task in tasks[:surplus])
+        rest = tasks[surplus:]
+        if rest:
+            found.append((job.queue, [sum(task.accounted[index] for task in rest) for index in range(3)]))
+    return found
+
+
+def _surplus(job: JobState, tasks: list[TaskState]) -> int:
+    """How many of the taken pods the gang could do without."""
+    surplus = 0
+    gone: dict[object, int] = {}
+    for task in tasks:
+        gone[task.leaf] = gone.get(task.leaf, 0) + 1
+    for leaf in job.root.leaves():
+        count = gone.get(leaf, 0)
+        surplus += min(count, max(leaf.active + count - leaf.minimum, 0))
+    return surplus

@@ -1,0 +1,67 @@
+"""One what-if: evict some pods, place the waiting gang, let the evicted ones find places again in their order.
+
+Everything happens on the undoable working copy; a failed simulation leaves no trace (KAI's B2), and a victim that
+keeps its place was never evicted.
+"""
+
+from dataclasses import dataclass
+
+from agent.domain.pods import PodStatus
+from agent.scheduler.allocate import attempt, place_all
+from agent.scheduler.context import Context
+from agent.scheduler.gangs import JobState, TaskState
+from agent.scheduler.order import JobQueue, request_of
+from agent.scheduler.victims import Batch
+
+RELEASING, PIPELINED = PodStatus.RELEASING, PodStatus.PIPELINED
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A simulation that placed the gang: pods that must go, and pods that go but restart elsewhere at once."""
+
+    mark: int
+    evicted: list[TaskState]
+    moved: list[TaskState]
+
+
+def simulate(context: Context, job: JobState, tasks: list[TaskState], batches: list[Batch]) -> Outcome | None:
+    """The outcome, left standing on the working copy; or None with everything undone."""
+    session = context.session
+    mark = session.mark()
+    victims: list[TaskState] = []
+    jobs: dict[JobState, None] = {}
+    for batch in batches:
+        for task in batch.tasks:
+            if task.active:
+                victims.append(task)
+                session.move(task, RELEASING, task.node, task.groups, virtual=True)
+        jobs[batch.job] = None
+    if not _replay(context, job, tasks, jobs):
+        session.undo(mark)
+        return None
+    return Outcome(
+        mark,
+        [task for task in victims if task.status == RELEASING],
+        [task for task in victims if task.status == PIPELINED],
+    )
+
+
+def _replay(context: Context, job: JobState, tasks: list[TaskState], victims: dict[JobState, None]) -> bool:
+    """Let the gang and the victims' jobs be placed in their order. False when the gang finds no place."""
+    line = JobQueue(
+        context.session,
+        [job, *victims],
+        context.totals,
+        context.smallest_device,
+        fixed={job: request_of(tasks, context.smallest_device)},
+    )
+    placed = False
+    while (candidate := line.pop()) is not None:
+        if candidate is job:
+            if not place_all(context, job, tasks, wait_only=True):
+                return False
+            placed = True
+        elif attempt(context, candidate, wait_only=True, home_first=placed) and candidate.root.next_tasks():
+            line.push(candidate)
+    return placed

@@ -1,0 +1,205 @@
+"""The search for the least harmful set of victims that lets a gang start.
+
+Grow the gang: 1, 2, 4 … pods, then a binary search; what was needed for fewer pods is kept for more. For each size
+victims are added in order, and after each one small candidate sets are tried: first the victims of single nodes, then
+the smallest sets of nodes that could hold the gang. Bounds reject almost every candidate before it is simulated.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from agent.scheduler.context import Context
+from agent.scheduler.gangs import JobState, TaskState
+from agent.scheduler.room import Promise, Room, Wanted
+from agent.scheduler.simulation import Outcome, simulate
+from agent.scheduler.victims import Batch, VictimWalk
+
+SEARCH_STEPS = 400_000
+"""Moves of pods that the search for one job may simulate; what is left undone waits for the next plan (KAI's B16)."""
+
+
+@dataclass(slots=True)
+class Search:
+    """One job's search. ``walk`` starts over the victims; ``valid`` judges an outcome; ``most`` caps victim jobs."""
+
+    context: Context
+    job: JobState
+    tasks: list[TaskState]
+    walk: Callable[[], VictimWalk]
+    valid: Callable[[Outcome], bool]
+    most: int = -1
+    failed: set[frozenset[int]] = field(default_factory=set)
+    spent: int = 0
+
+
+Generator = Callable[["Probe"], Iterator[list[Batch]]]
+
+
+def solve(search: Search) -> Outcome | None:
+    """The first outcome that works, left standing on the working copy, or None with nothing changed."""
+    for generator in (node_local, multi_node):
+        outcome = _grow(search, generator)
+        if outcome is not None:
+            return outcome
+    return None
+
+
+def _grow(search: Search, generator: Generator) -> Outcome | None:
+    session, count = search.context.session, len(search.tasks)
+    recorded: list[Batch] = []
+    best, step, failed_at = 0, 1, count + 1
+    while best < count and best + 1 < failed_at:
+        size = min(step, count) if failed_at > count else (best + failed_at) // 2
+        found = _probe(search, generator, size, recorded)
+        if found is None:
+            failed_at = size
+            if best == 0:
+                return None
+            continue
+        outcome, used = found
+        if size == count:
+            return outcome
+        session.undo(outcome.mark)
+        best, recorded, step = size, used, size * 2
+    if not best:
+        return None
+    found = _probe(search, generator, count, recorded)
+    return found[0] if found else None
+
+
+class Probe:
+    """The state of one probe: what may be taken so far, by node, on top of what is recorded."""
+
+    def __init__(self, search: Search, tasks: list[TaskState], recorded: list[Batch]) -> None:
+        context = search.context
+        self.wanted = Wanted(tasks, context.smallest_device)
+        self.room = room_for(context, tasks, self.wanted.unit)
+        self.recorded = recorded
+        self.base = Promise(self.room)
+        for batch in recorded:
+            self.base.add(batch.tasks)
+        self.all = Promise(self.room)
+        for batch in recorded:
+            self.all.add(batch.tasks)
+        self.by_node: dict[int, list[Batch]] = {}
+        self.extra: dict[int, dict[int, int]] = {}
+        self.order: list[int] = []
+        self.latest: Batch | None = None
+
+    def add(self, batch: Batch) -> None:
+        """Take one more batch into consideration."""
+        self.latest = batch
+        self.all.add(batch.tasks)
+        amounts: dict[int, int] = {}
+        for task in batch.tasks:
+            if task.node is not None:
+                amounts[task.node.index] = amounts.get(task.node.index, 0) + task.accounted[0]
+        for index in amounts:
+            if index not in self.by_node:
+                self.by_node[index] = []
+                self.extra[index] = {}
+                self.order.append(index)
+            self.by_node[index].append(batch)
+            mine = self.extra[index]
+            for other, amount in amounts.items():
+                mine[other] = mine.get(other, 0) + amount
+
+
+def room_for(context: Context, tasks: list[TaskState], unit: int) -> Room:
+    """The shared room of this shape, up to date."""
+    shape = min(
+        (task.shape for task in tasks), key=lambda shape: (shape.gpu_cost(context.smallest_device), shape.index)
+    )
+    key = (shape.index, unit)
+    room = context.rooms.get(key)
+    if room is None:
+        room = context.rooms[key] = Room(context.session, context.placer.nodes, shape, unit, context.placer.rules)
+    room.catch_up()
+    return room
+
+
+def _probe(
+    search: Search, generator: Generator, size: int, recorded: list[Batch]
+) -> tuple[Outcome, list[Batch]] | None:
+    """Try to place the first ``size`` pods; the outcome stands, with the batches it used."""
+    tasks = search.tasks[:size]
+    probe = Probe(search, tasks, recorded)
+    known = set(map(id, recorded))
+    if recorded and probe.wanted.possible(probe.base.fits, probe.base.total):
+        found = _try(search, tasks, recorded)
+        if found:
+            return found, recorded
+    walk = search.walk()
+    victims: set[JobState] = {batch.job for batch in recorded}
+    while (batch := walk.pop()) is not None:
+        if id(batch) in known:
+            continue
+        victims.add(batch.job)
+        if 0 <= search.most < len(victims):
+            return None
+        probe.add(batch)
+        if not probe.wanted.possible(probe.all.fits, probe.all.total):
+            continue
+        for extra in generator(probe):
+            chosen = recorded + extra
+            found = _try(search, tasks, chosen)
+            if found:
+                return found, chosen
+            if search.spent > SEARCH_STEPS:
+                return None
+    return None
+
+
+def _try(search: Search, tasks: list[TaskState], batches: list[Batch]) -> Outcome | None:
+    """Simulate a set of victims unless the same failed before; undone when the action does not allow the outcome."""
+    fingerprint = frozenset((len(tasks), *map(id, batches)))
+    if fingerprint in search.failed:
+        return None
+    search.spent += len(tasks) + sum(len(batch.tasks) for batch in batches)
+    outcome = simulate(search.context, search.job, tasks, batches)
+    if outcome is not None:
+        if search.valid(outcome):
+            return outcome
+        search.context.session.undo(outcome.mark)
+    search.failed.add(fingerprint)
+    return None
+
+
+def node_local(probe: Probe) -> Iterator[list[Batch]]:
+    """Only the victims of one node, for each node of the latest victim."""
+    assert probe.latest is not None
+    seen: set[int] = set()
+    for task in probe.latest.tasks:
+        if task.node is None or task.node.index in seen:
+            continue
+        index = task.node.index
+        seen.add(index)
+        if probe.wanted.possible(*probe.base.with_more(probe.extra[index])):
+            yield list(probe.by_node[index])
+
+
+def multi_node(probe: Probe) -> Iterator[list[Batch]]:
+    """The smallest sets of nodes that could hold the gang, tightest nodes first, growing by 1, 2, 4 …"""
+    caps = [(probe.all.on(index), place, index) for place, index in enumerate(probe.order)]
+    usable = sorted(entry for entry in caps if entry[0] >= probe.wanted.unit)
+    unit = probe.room.unit
+    fits, total = probe.base.fits, probe.base.total
+    for _, _, index in usable:
+        before = max(probe.base.on(index), 0)
+        fits -= before // unit
+        total -= before
+    needed = 0
+    for needed, (cap, _, _) in enumerate(usable, start=1):  # noqa: B007
+        fits += cap // unit
+        total += cap
+        if probe.wanted.possible(fits, total):
+            break
+    chosen: dict[int, Batch] = {}
+    taken, step = 0, 0
+    while taken < len(usable):
+        size = min(needed + step, len(usable))
+        for _, _, index in usable[taken:size]:
+            chosen.update((id(batch), batch) for batch in probe.by_node[index])
+        taken = size
+        yield list(chosen.values())
+        step = max(step * 2, 1)

@@ -1,0 +1,206 @@
+"""Who gives way first: the pods that may be taken, in batches, indexed by queue once per action.
+
+A batch is what one step takes: a surplus pod of an elastic gang, a surplus sub-group, or all that is left of a gang.
+Inside a queue the batches lie in reverse job order; between queues the most over-served queue comes first.
+"""
+
+import heapq
+from bisect import insort
+from collections.abc import Callable, Iterable, Iterator
+
+from agent.domain.pods import PodStatus
+from agent.scheduler.entitlement import QueueState, Vector
+from agent.scheduler.gangs import JobState, TaskState
+from agent.scheduler.order import Key, queue_key
+from agent.scheduler.state import Session
+
+
+class Reversed:
+    """Turns a string's order round inside a sort key."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __lt__(self, other: "Reversed") -> bool:
+        return self.text > other.text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reversed) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+class Batch:
+    """Pods that leave together. ``core``: the gang has nothing left without them. ``dead``: no longer as indexed."""
+
+    __slots__ = ("amount", "core", "dead", "job", "key", "tasks")
+
+    def __init__(self, job: JobState, tasks: list[TaskState], core: bool, growth: int, number: int) -> None:
+        self.job = job
+        self.tasks = tasks
+        self.core = core
+        self.dead = False
+        created, uid = job.age
+        self.key = (job.priority, -growth, -created, Reversed(uid), number)
+        self.amount = [sum(task.accounted[index] for task in tasks) for index in range(3)]
+
+    def __lt__(self, other: "Batch") -> bool:
+        return self.key < other.key
+
+
+def batches_of(session: Session, job: JobState) -> list[Batch]:
+    """The job's pods in the order they would be taken, by taking them and putting them back."""
+    root = job.root
+    if root.leaf and root.active and (root.active <= root.minimum or root.active == 1):
+        return [Batch(job, [task for task in root.tasks if task.active], True, 1 if root.satisfied else 0, 0)]
+    mark = session.mark()
+    found: list[Batch] = []
+    while True:
+        growth = 0 if not root.satisfied else 2 if root.above_minimum else 1
+        tasks, more = root.next_victims()
+        if not tasks:
+            break
+        found.append(Batch(job, tasks, not more, growth, len(found)))
+        for task in tasks:
+            session.move(task, PodStatus.RELEASING, task.node, task.groups)
+    session.undo(mark)
+    return found
+
+
+class VictimIndex:
+    """All batches of one action. Jobs that changed are looked at again when the next search starts."""
+
+    def __init__(self, session: Session, jobs: Iterable[JobState]) -> None:
+        self._session = session
+        self._versions: dict[JobState, int] = {}
+        self._batches: dict[JobState, list[Batch]] = {}
+        self._lines: dict[QueueState, list[Batch]] = {}
+        self._starts: dict[QueueState, int] = {}
+        for job in jobs:
+            if job.preemptible and any(leaf.active for leaf in job.root.leaves()):
+                self._enter(job)
+                self._lines.setdefault(job.queue, []).extend(self._batches[job])
+        for line in self._lines.values():
+            line.sort()
+
+    def queues(self) -> Iterable[QueueState]:
+        return self._lines.keys()
+
+    def jobs(self, queue: QueueState) -> Iterator[JobState]:
+        return (batch.job for batch in self.line(queue))
+
+    def _enter(self, job: JobState) -> None:
+        found = [batch for batch in batches_of(self._session, job) if not (job.semi and batch.core)]
+        self._batches[job] = found
+        self._versions[job] = job.version
+
+    def renew(self, jobs: Iterable[JobState]) -> None:
+        """Look again at jobs that gave pods or got them."""
+        for job in jobs:
+            if not job.preemptible or self._versions.get(job) == job.version:
+                continue
+            for batch in self._batches.pop(job, ()):
+                batch.dead = True
+            if not any(leaf.active for leaf in job.root.leaves()):
+                continue
+            self._enter(job)
+            line = self._lines.setdefault(job.queue, [])
+            for batch in self._batches[job]:
+                insort(line, batch, lo=self._starts.get(job.queue, 0))
+
+    def line(self, queue: QueueState) -> Iterator[Batch]:
+        """The queue's live batches, first victim first."""
+        line = self._lines.get(queue, [])
+        start = self._starts.get(queue, 0)
+        while start < len(line) and line[start].dead:
+            start += 1
+        self._starts[queue] = start
+        for index in range(start, len(line)):
+            if not line[index].dead:
+                yield line[index]
+
+
+class VictimWalk:
+    """One search's way through the victims: queues compared as if what was popped before were gone."""
+
+    def __init__(
+        self,
+        index: VictimIndex,
+        queues: Iterable[QueueState],
+        totals: Vector,
+        wanted: Callable[[Batch], bool],
+    ) -> None:
+        self._totals = totals
+        self._taken: dict[QueueState, list[int]] = {}
+        self._lines: dict[QueueState, Iterator[Batch]] = {}
+        self._next: dict[QueueState, Batch] = {}
+        self._heaps: dict[QueueState | None, list[tuple[Key, int, QueueState]]] = {}
+        self._single: QueueState | None = None
+        inner: set[QueueState] = set()
+        for queue in queues:
+            line = (batch for batch in index.line(queue) if wanted(batch))
+            first = next(line, None)
+            if first is not None:
+                self._lines[queue] = line
+                self._next[queue] = first
+                inner.update(queue.path[1:])
+        leaves = list(self._lines)
+        if len(leaves) == 1:
+            self._single = leaves[0]
+            return
+        for queue in sorted([*leaves, *inner], key=lambda queue: (-len(queue.path), queue.index)):
+            self._push(queue)
+
+    def pop(self) -> Batch | None:
+        """The next victim batch, or None."""
+        queue = self._single or self._find_leaf()
+        batch = self._next.pop(queue, None) if queue is not None else None
+        if queue is None or batch is None:
+            return None
+        following = next(self._lines[queue], None)
+        if following is not None:
+            self._next[queue] = following
+        if self._single is None:
+            for ancestor in queue.path:
+                taken = self._taken.setdefault(ancestor, [0, 0, 0])
+                for index in range(3):
+                    taken[index] += batch.amount[index]
+            self._repush(queue)
+        return batch
+
+    def _find_leaf(self) -> QueueState | None:
+        parent: QueueState | None = None
+        while heap := self._heaps.get(parent):
+            queue = heap[0][2]
+            if not queue.children:
+                return queue
+            parent = queue
+        return None
+
+    def _repush(self, leaf: QueueState) -> None:
+        for queue in leaf.path:
+            heapq.heappop(self._heaps[queue.parent])
+            self._push(queue)
+
+    def _push(self, queue: QueueState) -> None:
+        best = self._best(queue)
+        if best is not None:
+            heapq.heappush(self._heaps.setdefault(queue.parent, []), (self._key(queue, best), queue.index, queue))
+
+    def _best(self, queue: QueueState) -> Batch | None:
+        while queue.children:
+            heap = self._heaps.get(queue)
+            if not heap:
+                return None
+            queue = heap[0][2]
+        return self._next.get(queue)
+
+    def _key(self, queue: QueueState, batch: Batch) -> Key:
+        """The queue order turned round: the queue that would be served last gives way first."""
+        taken = self._taken.get(queue, (0, 0, 0))
+        held = [queue.allocated[index] - taken[index] for index in range(3)]
+        after = [held[index] - batch.amount[index] for index in range(3)]
+        return tuple(-part for part in queue_key(queue, held, after, self._totals))

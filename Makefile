@@ -19,7 +19,7 @@ venv:  ## Python packages, with the hashes of requirements/dev.txt, in .venv
 		[ -x $(PY) ] || $(PYTHON) -m venv $(VENV); \
 		$(PY) -m pip install --disable-pip-version-check --progress-bar off --require-hashes -r requirements/dev.txt; \
 		PYTHONWARNINGS=ignore $(PY) -m pip install --disable-pip-version-check -q --no-deps --no-build-isolation \
-			--config-settings editable_mode=compat -e . 2>/dev/null; \
+			--config-settings editable_mode=compat -e . 2>$(VENV)/editable.log || { cat $(VENV)/editable.log >&2; exit 1; }; \
 		$(PY) -m pip check >/dev/null; \
 		echo "$$want" > $(VENV)/.installed; \
 	fi

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ from local.state import State
 
 NEEDS_A_REAL_NODE = 3
 POLL_S = 0.4
+DRAIN_S = 15.0
+"""How long the end of a log may come after the end of its workload."""
+STARTED = frozenset({"Running", "Succeeded", "Failed"})
+"""Phases of a pod that may have a log."""
 
 
 def run(directory: Path, given: dict[str, Any], file: Path, *, timeout: float) -> int:
@@ -31,50 +36,66 @@ def run(directory: Path, given: dict[str, Any], file: Path, *, timeout: float) -
     if code := commands.up(directory, given, None):
         return code
     facts = document(State(directory))
-    if wanted.needs_a_real_node and not facts["clusters"][0].get("real_node"):
-        print(f"{file} needs a real node to run its container, and this stack has simulated nodes only")
+    if wanted.needs_a_real_node and not (facts["clusters"] and facts["clusters"][0].get("real_node")):
+        print(f"{file} needs a real node to run its container, and this stack has none: its nodes are simulated")
         return NEEDS_A_REAL_NODE
     application = facts["application"]
     with Rest(facts["api"], application["id"], application["secret"]) as rest:
         try:
-            path, workload = submit(rest, wanted, facts["cluster"]["uuid"])
+            workload = submit(rest, wanted, facts["cluster"]["uuid"])
             commands.say(f"\n{workload['name']} is submitted to project {wanted.project}: {facts['console']}")
-            return Follower(rest, path, str(workload["workloadId"]), timeout).to_the_end()
+            return Follower(rest, str(workload["workloadId"]), timeout).to_the_end()
         except (RestError, httpx.HTTPError) as error:
             print(f"failed: {error}", file=sys.stderr)
             return 1
 
 
-def submit(rest: Rest, wanted: Manifest, cluster: str) -> tuple[str, dict[str, Any]]:
-    """POST it under a fresh name, so that the same file can be run again; returns its path and the answer."""
+def submit(rest: Rest, wanted: Manifest, cluster: str) -> dict[str, Any]:
+    """POST it under a fresh name, so that the same file can be run again; returns the answer."""
     projects = rest.get("/org-unit/projects", filterBy=f"name=={wanted.project},clusterId=={cluster}")["projects"]
     if not projects:
         raise RestError("GET", "/org-unit/projects", 404, f"there is no project {wanted.project!r} in this cluster")
     name = f"{wanted.name}-{secrets.token_hex(3)}"
     path, body = manifest.request(wanted, name=name, project_id=str(projects[0]["id"]), cluster_id=cluster)
-    return path, rest.post(path, body, key=name).json()
+    answer: dict[str, Any] = rest.post(path, body, key=name).json()
+    return answer
+
+
+@dataclass
+class PodLog:
+    """How far the log of one pod has been read."""
+
+    pod: str
+    stream: str = ""
+    offset: int = 0
+    rest: str = ""
+    """The beginning of a line whose end has not come."""
+    ended: bool = False
 
 
 class Follower:
-    """Watches one workload: prints what changes, streams its log, and knows how it ended."""
+    """Watches one workload: prints what changes, streams its pods' logs, and knows how it ended."""
 
-    def __init__(self, rest: Rest, path: str, workload_id: str, timeout: float) -> None:
-        self._rest, self._path, self._id = rest, path, workload_id
+    def __init__(self, rest: Rest, workload_id: str, timeout: float) -> None:
+        self._rest, self._path = rest, f"/workloads/{workload_id}"
         self._deadline = time.monotonic() + timeout
         self._shown = ""
-        self._log_shown = 0
+        self._logs: dict[str, PodLog] = {}
 
     def to_the_end(self) -> int:
         """Exit status: 0 Completed; 1 otherwise, after the cause was printed."""
         while True:
-            workload = self._rest.get(f"/workloads/{self._id}")
+            workload = self._rest.get(self._path)
+            final = workload.get("phase") in FINAL
+            if final:
+                self._drain()
+            else:
+                self._read_logs()
             self._show_status(workload)
-            self._show_log()
-            phase = workload.get("phase", "")
-            if phase in FINAL:
+            if final:
                 return self._ended(workload)
             if time.monotonic() > self._deadline:
-                commands.say(f"still {phase} when the time was over: {sentence(workload)}")
+                commands.say(f"still {workload.get('phase')} when the time was over: {sentence(workload)}")
                 return 1
             time.sleep(POLL_S)
 
@@ -84,17 +105,40 @@ class Follower:
             self._shown = line
             commands.say(f"[{time.strftime('%H:%M:%S')}] {line}")
 
-    def _show_log(self) -> None:
-        """Print what the log has gained since the last look."""
+    def _read_logs(self) -> None:
+        """Print what the logs have gained since the last look. A log that cannot be read now is asked for again."""
+        for pod in self._rest.get(f"{self._path}/pods")["pods"]:
+            if pod["k8sPhase"] in STARTED:
+                self._logs.setdefault(pod["name"], PodLog(pod["name"]))
+        for log in self._logs.values():
+            if not log.ended:
+                self._read_log(log)
+
+    def _read_log(self, log: PodLog) -> None:
+        more = {"stream": log.stream, "offset": log.offset} if log.stream else {"follow": "true"}
         try:
-            text = self._rest.text(f"/workloads/{self._id}/logs")
+            part = self._rest.get(f"{self._path}/logs", pod=log.pod, wait=0, **more)
         except RestError as error:
             if error.status in (404, 409, 503):
                 return
             raise
-        for line in text.splitlines()[self._log_shown :]:
-            commands.say(f"  | {line}")
-        self._log_shown = max(self._log_shown, len(text.splitlines()))
+        if log.stream:
+            log.offset = part["nextOffset"]
+        # A new stream of the same log has the same bytes, so after a fault reading goes on where it was.
+        log.stream, log.ended = "" if part["error"] else part["stream"] or "", bool(part["ended"])
+        *lines, log.rest = (log.rest + part["text"]).split("\n")
+        if log.ended and log.rest:
+            lines.append(log.rest)
+        prefix = f"{log.pod} | " if len(self._logs) > 1 else "| "
+        for line in lines:
+            commands.say(f"  {prefix}{line}")
+
+    def _drain(self) -> None:
+        deadline = time.monotonic() + DRAIN_S
+        self._read_logs()
+        while not all(log.ended for log in self._logs.values()) and time.monotonic() < deadline:
+            time.sleep(POLL_S / 2)
+            self._read_logs()
 
     def _ended(self, workload: dict[str, Any]) -> int:
         if workload.get("phase") == Phase.COMPLETED:
@@ -104,5 +148,5 @@ class Follower:
 
 
 def sentence(workload: dict[str, Any]) -> str:
-    """The status sentence, wherever this version of the API puts it."""
+    """The status sentence, the same as in the console and in ``kubectl describe``."""
     return str(workload.get("phaseMessage") or "")

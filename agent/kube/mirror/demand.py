@@ -1,0 +1,306 @@
+"""Pods of our scheduler names, the groups they form and the queues they wait in, incrementally.
+
+A pod's state is what the API says, overlaid with what we did and the API has not shown yet: a bind on its way
+(``assumed``), an eviction on its way (``leaving``), a pause after a failed bind (``held``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from agent.domain.groups import PodGroup
+from agent.domain.nodes import DEFAULT_POOL
+from agent.domain.pods import ACTIVE_USED, Pod, PodStatus
+from agent.domain.queues import Queue
+from agent.domain.reasons import Reason
+from agent.grouping.rules import Group, manifest
+from agent.kube import quantity
+from agent.kube.cache import Change
+from agent.kube.convert import groups as read
+from agent.kube.convert.constraints import constraints_of
+from agent.kube.convert.pods import Asked, asked_of, pod_of, scheduled_at, state_of
+from agent.kube.protocol import Obj
+from agent.wire import labels as names
+
+FINISHED = (PodStatus.SUCCEEDED, PodStatus.FAILED)
+LEAVING = (PodStatus.RELEASING, PodStatus.STUCK_IN_RELEASING)
+
+
+@dataclass(slots=True)
+class Entry:
+    """One pod: its manifest, what was read from it, and the pod as the scheduler sees it."""
+
+    obj: Obj
+    group: str
+    asked: Asked
+    pod: Pod
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """A bind of ours that the API has not shown yet."""
+
+    node: str
+    gpu_groups: tuple[str, ...]
+
+
+class Demand:
+    """Entries by uid, groups by key, queues by name."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.members: dict[str, dict[str, None]] = {}
+        """Group key → uids of its pods, in order of arrival."""
+        self.virtual: dict[str, Group] = {}
+        self.refused: dict[str, Reason] = {}
+        """Bad input by "kind/name", as the mistakes of manifests say it."""
+        self.assumed: dict[str, Assumed] = {}
+        self.leaving: set[str] = set()
+        self.held: dict[str, int] = {}
+        """uid → until when (ns) it is not tried again after a failed bind."""
+        self.missing: dict[str, tuple[str, ...]] = {}
+        """uid → objects it needs that do not exist (``"ConfigMap ns/name"``)."""
+        self.priorities = read.Priorities({})
+        self.aliases: Mapping[str, Mapping[str, str]] = {}
+        self._stored: dict[str, Obj] = {}
+        self._groups: dict[str, PodGroup] = {}
+        self._started: dict[str, int] = {}
+        self._evicted: dict[str, int] = {}
+        self._stale_since: dict[str, int | None] = {}
+        self._queues: dict[str, Queue] = {}
+        self._pooled: set[str] = set()
+        self._releasing: set[str] = set()
+        self.pending: set[str] = set()
+        """uids of the pods that could be placed now."""
+
+    # -- pods --------------------------------------------------------------------------------------------------------
+
+    def put_pod(self, obj: Obj, group: str, now: int) -> tuple[Pod | None, Pod]:
+        """Take a pod of ours in its new form. Returns what it was for the scheduler and what it is."""
+        uid = obj["metadata"]["uid"]
+        old = self.entries.get(uid)
+        asked = old.asked if old is not None and _same_request(old.obj, obj) else asked_of(obj)
+        if (obj.get("spec") or {}).get("nodeName"):
+            self.assumed.pop(uid, None)
+            self.held.pop(uid, None)
+        pod = self._view(obj, group, asked, now, old.pod if old is not None else None)
+        if old is not None and old.group != group:
+            self._leave_group(uid, old.group)
+        self.entries[uid] = Entry(obj, group, asked, pod)
+        self.members.setdefault(group, {})[uid] = None
+        if asked.wrong is not None:
+            self.refused[f"pod/{pod.key}"] = asked.wrong
+        self._note_start(group, obj, pod)
+        return (old.pod if old is not None else None), pod
+
+    def drop_pod(self, uid: str) -> Pod | None:
+        entry = self.entries.pop(uid, None)
+        if entry is None:
+            return None
+        self.assumed.pop(uid, None)
+        self.leaving.discard(uid)
+        self.held.pop(uid, None)
+        self.missing.pop(uid, None)
+        self._releasing.discard(uid)
+        self.pending.discard(uid)
+        self.refused.pop(f"pod/{entry.pod.key}", None)
+        self._leave_group(uid, entry.group)
+        return entry.pod
+
+    def review(self, uid: str, now: int) -> None:
+        """Look at a pod again after an assumption about it, or the time, has changed."""
+        entry = self.entries.get(uid)
+        if entry is not None:
+            entry.pod = self._view(entry.obj, entry.group, entry.asked, now, entry.pod)
+
+    def review_timed(self, now: int) -> None:
+        """Pods whose state depends on the time: leaving ones may be stuck by now, held ones may be tried again."""
+        for uid in [uid for uid, until in self.held.items() if until <= now]:
+            del self.held[uid]
+            self.review(uid, now)
+        for uid in self._releasing:
+            self.review(uid, now)
+
+    def _view(self, obj: Obj, group: str, asked: Asked, now: int, old: Pod | None) -> Pod:
+        """The pod as the scheduler sees it; the very same object as before if nothing changed."""
+        uid, assumed = obj["metadata"]["uid"], None
+        status = state_of(obj, now)
+        if status == PodStatus.PENDING and (assumed := self.assumed.get(uid)):
+            status = PodStatus.BINDING
+        elif status == PodStatus.PENDING and (uid in self.held or asked.wrong is not None):
+            status = PodStatus.GATED
+        elif uid in self.leaving and status in (PodStatus.RUNNING, PodStatus.BOUND):
+            status = PodStatus.RELEASING
+        (self._releasing.add if status in LEAVING else self._releasing.discard)(uid)
+        (self.pending.add if status == PodStatus.PENDING else self.pending.discard)(uid)
+        pod = pod_of(
+            obj,
+            group=group,
+            subgroup=(obj["metadata"].get("labels") or {}).get(names.SUBGROUP_NAME, ""),
+            status=status,
+            request=asked.request,
+            constraints=constraints_of(obj, self.missing.get(uid, ())),
+        )
+        if assumed is not None:
+            pod = replace(pod, node=assumed.node, gpu_groups=assumed.gpu_groups)
+        return old if old == pod and old is not None else pod
+
+    def _leave_group(self, uid: str, group: str) -> None:
+        left = self.members.get(group)
+        if left is None:
+            return
+        left.pop(uid, None)
+        if not left:
+            del self.members[group]
+            self.virtual.pop(group, None)
+            self._started.pop(group, None)
+            if group not in self._stored:
+                self._evicted.pop(group, None)
+            self._stale_since.pop(group, None)
+            self._groups.pop(group, None)
+            self.refused.pop(f"group/{group}", None)
+
+    def _note_start(self, group: str, obj: Obj, pod: Pod) -> None:
+        """When a group last started: the first binding of the pods it has now. Survives our restart without a write."""
+        at = scheduled_at(obj) if pod.node and pod.status in ACTIVE_USED else None
+        if at is not None and at < self._started.get(group, at + 1):
+            self._started[group] = at
+            self._groups.pop(group, None)
+
+    # -- groups ------------------------------------------------------------------------------------------------------
+
+    def on_group(self, change: Change) -> bool:
+        self._groups.pop(change.key, None)
+        if change.new is None:
+            self._stored.pop(change.key, None)
+            self._evicted.pop(change.key, None)
+        elif change.old is not None and _same_group(change.old, change.new):
+            self._stored[change.key] = change.new
+            return False
+        else:
+            self._stored[change.key] = change.new
+        return change.key in self.members
+
+    def stored(self, key: str) -> Obj | None:
+        """The PodGroup object, if there is one."""
+        return self._stored.get(key)
+
+    def forget_groups(self) -> None:
+        """Read all groups again: priorities or topologies changed."""
+        self._groups.clear()
+
+    def note_started(self, keys: Iterable[str], now: int) -> None:
+        for key in keys:
+            if key in self.members:
+                self._started[key] = now
+                self._groups.pop(key, None)
+
+    def note_evicted(self, key: str, now: int) -> None:
+        self._evicted[key] = now
+        self._started.pop(key, None)
+        self._groups.pop(key, None)
+
+    def note_stale(self, key: str, since: int | None) -> None:
+        self._stale_since[key] = since
+        self._groups.pop(key, None)
+
+    def group(self, key: str) -> PodGroup | None:
+        """The group of that key as the domain sees it, or None if it has no object and is not virtual."""
+        found = self._groups.get(key)
+        if found is None:
+            obj = self._stored.get(key) or self._virtual_object(key)
+            if obj is None:
+                return None
+            found, wrong = read.group_of(obj, self.priorities, self.aliases)
+            found = self._overlaid(key, found)
+            if key in self.virtual and key in self._stored:  # storing it must not cost it its place in the queue
+                found = replace(found, created=quantity.time_ns(self._oldest(key)) or found.created)
+            if wrong is not None:
+                self.refused[f"group/{key}"] = wrong
+            else:
+                self.refused.pop(f"group/{key}", None)
+            self._groups[key] = found
+        return found
+
+    def _virtual_object(self, key: str) -> Obj | None:
+        group = self.virtual.get(key)
+        if group is None:
+            return None
+        obj = manifest(group)
+        obj["metadata"] |= {"creationTimestamp": self._oldest(key), "uid": f"virtual-{group.owner.uid}"}
+        if group.pool != DEFAULT_POOL:
+            obj["metadata"]["labels"][names.NODE_POOL] = group.pool
+        return obj
+
+    def _oldest(self, key: str) -> str | None:
+        times = (self.entries[uid].obj["metadata"].get("creationTimestamp") for uid in self.members.get(key, ()))
+        return min((time for time in times if time), default=None)
+
+    def _overlaid(self, key: str, group: PodGroup) -> PodGroup:
+        changes: dict[str, int | None] = {}
+        if key in self._started:
+            changes["last_start"] = self._started[key]
+        if key in self._evicted:
+            changes["last_eviction"] = max(self._evicted[key], group.last_eviction or 0)
+        if key in self._stale_since:
+            changes["stale_since"] = self._stale_since[key]
+        return replace(group, **changes) if changes else group  # type: ignore[arg-type]
+
+    def alive(self) -> tuple[tuple[PodGroup, ...], tuple[Pod, ...]]:
+        """Groups with a pod that is not finished, and all pods to plan with: those of these groups, and the lost."""
+        groups: list[PodGroup] = []
+        pods: list[Pod] = []
+        for key, members in self.members.items():
+            own = [self.entries[uid].pod for uid in members]
+            if all(pod.status in FINISHED for pod in own):
+                continue
+            group = self.group(key)
+            if group is not None and f"group/{key}" not in self.refused:
+                groups.append(group)
+            pods += own
+        return tuple(groups), tuple(pods)
+
+    # -- queues ------------------------------------------------------------------------------------------------------
+
+    def on_queue(self, change: Change) -> bool:
+        name = change.key
+        before = self._queues.get(name)
+        self.refused.pop(f"queue/{name}", None)
+        if change.new is None:
+            self._queues.pop(name, None)
+            return True
+        queue, wrong = read.queue_of(change.new)
+        if wrong is not None:
+            self.refused[f"queue/{name}"] = wrong
+        if (change.new["metadata"].get("labels") or {}).get(names.NODE_POOL):
+            self._pooled.add(name)
+        else:
+            self._pooled.discard(name)
+        if before == queue:
+            return False
+        self._queues[name] = queue
+        return True
+
+    def queues(self, pools: Iterable[str]) -> tuple[Queue, ...]:
+        """All queues; one without a node-pool label counts in each of the pools that groups ask for."""
+        others = sorted(set(pools) - {DEFAULT_POOL})
+        found = list(self._queues.values())
+        for name, queue in self._queues.items():
+            if name not in self._pooled:
+                found += [replace(queue, pool=pool) for pool in others]
+        return tuple(found)
+
+
+def _same_request(old: Obj, new: Obj) -> bool:
+    """Whether spec and annotations, as far as requests go, are unchanged: then they need not be read again."""
+    generation = new["metadata"].get("generation")
+    same_notes = old["metadata"].get("annotations") == new["metadata"].get("annotations")
+    return bool(generation) and generation == old["metadata"].get("generation") and same_notes
+
+
+def _same_group(old: Obj, new: Obj) -> bool:
+    """Whether only the status (which we write ourselves) differs."""
+    first, second = old["metadata"], new["metadata"]
+    same_meta = all(first.get(key) == second.get(key) for key in ("uid", "labels", "annotations"))
+    return same_meta and old.get("spec") == new.get("spec")

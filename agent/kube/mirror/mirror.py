@@ -1,0 +1,273 @@
+"""The facade: changes in, snapshots out, and what the loop has to know about single pods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from agent.domain.nodes import DEFAULT_POOL
+from agent.domain.pods import Pod, PodStatus
+from agent.domain.reasons import Reason
+from agent.grouping.owners import Owner, Reference, chain, controller_of
+from agent.grouping.rules import Group, group_of
+from agent.kube.cache import Change
+from agent.kube.convert.constraints import named_objects
+from agent.kube.convert.groups import Priorities
+from agent.kube.convert.pods import is_finished, usage_of
+from agent.kube.mirror.demand import FINISHED, LEAVING, Assumed, Demand, Entry
+from agent.kube.mirror.supply import Supply
+from agent.kube.protocol import Obj
+from agent.scheduler.snapshot import Plan, Snapshot
+from agent.wire import labels as names
+
+Need = tuple[str, str, str]
+"""(kind, namespace, name) of an object that a pod names."""
+_QUIET = {
+    (PodStatus.BINDING, PodStatus.BOUND),
+    (PodStatus.BINDING, PodStatus.RUNNING),
+    (PodStatus.BOUND, PodStatus.RUNNING),
+}
+"""Changes of state that make no room and ask for none."""
+
+
+class Mirror:
+    """``wake`` is called when something happened that a new plan could use."""
+
+    def __init__(
+        self,
+        scheduler_names: Iterable[str],
+        *,
+        pool_label: str = names.NODE_POOL,
+        gpu_placement: str = "binpack",
+        cpu_placement: str = "binpack",
+        default_queue: str = "default",
+        wake: Callable[[], None] = lambda: None,
+        clock: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._names = frozenset(scheduler_names)
+        self._default_queue = default_queue
+        self._wake = wake
+        self._clock = clock
+        self.supply = Supply(pool_label, gpu_placement, cpu_placement)
+        self.demand = Demand()
+        self.demand.aliases = self.supply.aliases
+        self._owners: dict[str, Owner] = {}
+        self._waiting_for_owner: dict[str, dict[str, Obj]] = {}
+        self.wanted_owners: dict[Reference, str] = {}
+        """Owners to fetch before pods can be grouped → the namespace they are in; the loop answers with ``learn``."""
+        self.wanted_objects: dict[Need, set[str]] = {}
+        """Objects that pending pods name → uids of those pods; the loop finds out which exist (``set_missing``)."""
+        self._needs: dict[str, list[Need]] = {}
+        self._namespaces: dict[str, Mapping[str, str]] = {}
+        self._classes: dict[str, tuple[int, bool]] = {}
+        self._stale: set[str] = set()
+
+    # -- changes -----------------------------------------------------------------------------------------------------
+
+    def on_node(self, change: Change) -> None:
+        if self.supply.on_node(change):
+            self._wake()
+
+    def on_node_pool(self, change: Change) -> None:
+        self.supply.on_node_pool(change)
+        self._wake()
+
+    def on_topology(self, change: Change) -> None:
+        self.supply.on_topology(change)
+        self.demand.forget_groups()
+        self._wake()
+
+    def on_queue(self, change: Change) -> None:
+        if self.demand.on_queue(change):
+            self._wake()
+
+    def on_group(self, change: Change) -> None:
+        if self.demand.on_group(change):
+            self._wake()
+
+    def on_namespace(self, change: Change) -> None:
+        labels = (change.new or {"metadata": {}})["metadata"].get("labels") or {}
+        if self._namespaces.get(change.key) == labels:
+            return
+        self._namespaces[change.key] = labels
+        for entry in [entry for entry in self.demand.entries.values() if entry.pod.namespace == change.key]:
+            if entry.group in self.demand.virtual:
+                self._put(entry.obj)
+        self._wake()
+
+    def on_priority_class(self, change: Change) -> None:
+        if change.new is None:
+            self._classes.pop(change.key, None)
+        else:
+            self._classes[change.key] = (int(change.new.get("value") or 0), bool(change.new.get("globalDefault")))
+        default = next((value for value, is_default in self._classes.values() if is_default), None)
+        self.demand.priorities = Priorities({name: value for name, (value, _) in self._classes.items()}, default)
+        self.demand.forget_groups()
+
+    def on_pod(self, change: Change) -> None:
+        obj = change.current
+        if (obj.get("spec") or {}).get("schedulerName") not in self._names:
+            self._foreign(change)
+        elif change.new is None:
+            self._drop(obj)
+        else:
+            self._put(obj)
+
+    def _foreign(self, change: Change) -> None:
+        obj = change.current
+        node, uid = (obj.get("spec") or {}).get("nodeName"), obj["metadata"]["uid"]
+        if node:
+            gone = change.new is None or is_finished(obj)
+            if self.supply.set_foreign(uid, node, None if gone else usage_of(obj)):
+                self._wake()
+
+    def _put(self, obj: Obj) -> None:
+        uid = obj["metadata"]["uid"]
+        group = self._group_key(obj)
+        if group is None:
+            return
+        before, pod = self.demand.put_pod(obj, group, self._clock())
+        self._note_needs(uid, obj, pod)
+        if before is not pod and not _quiet(before, pod):
+            self._wake()
+
+    def _drop(self, obj: Obj) -> None:
+        uid = obj["metadata"]["uid"]
+        for waiting in self._waiting_for_owner.values():
+            waiting.pop(uid, None)
+        self._forget_needs(uid)
+        pod = self.demand.drop_pod(uid)
+        if pod is not None and pod.status not in FINISHED:
+            self._wake()
+
+    # -- grouping ----------------------------------------------------------------------------------------------------
+
+    def _group_key(self, obj: Obj) -> str | None:
+        """The key of the pod's group; None while an owner must be fetched first."""
+        meta = obj["metadata"]
+        name = (meta.get("annotations") or {}).get(names.POD_GROUP_NAME)
+        if name:
+            return f"{meta.get('namespace', '')}/{name}"
+        owners, wanted = chain(obj, self._owners)
+        if wanted is not None:
+            self._waiting_for_owner.setdefault(wanted.uid, {})[meta["uid"]] = obj
+            self.wanted_owners.setdefault(wanted, meta.get("namespace", ""))
+            self._wake()
+            return None
+        group = group_of(obj, owners, self._namespaces.get(meta.get("namespace", ""), {}), self._default_queue)
+        if self.demand.virtual.get(group.key) != group:
+            self.demand.virtual.setdefault(group.key, group)
+        return group.key
+
+    def learn(self, owner: Owner) -> None:
+        """An owner was read (or could not be): group the pods that waited for it."""
+        self._owners[owner.reference.uid] = owner
+        self.wanted_owners.pop(owner.reference, None)
+        for obj in self._waiting_for_owner.pop(owner.reference.uid, {}).values():
+            self._put(obj)
+
+    def forget_owners(self) -> None:
+        """Read owners again at the next need: of those that no pod has any more, and of those not known."""
+        used = {found.uid for entry in self.demand.entries.values() if (found := controller_of(entry.obj))}
+        self._owners = {uid: owner for uid, owner in self._owners.items() if uid in used and owner.known}
+
+    # -- what the loop tells -----------------------------------------------------------------------------------------
+
+    def assume_bound(self, uid: str, node: str, gpu_groups: tuple[str, ...]) -> None:
+        self.demand.assumed[uid] = Assumed(node, gpu_groups)
+        self.demand.review(uid, self._clock())
+
+    def bind_failed(self, uid: str, hold_until: int) -> None:
+        """The pod is not bound; do not try it again before ``hold_until`` (ns)."""
+        if self.demand.assumed.pop(uid, None) is not None:
+            self.demand.held[uid] = hold_until
+            self.demand.review(uid, self._clock())
+            self._wake()
+
+    def assume_leaving(self, uid: str) -> None:
+        self.demand.leaving.add(uid)
+        self.demand.review(uid, self._clock())
+
+    def eviction_failed(self, uid: str) -> None:
+        self.demand.leaving.discard(uid)
+        self.demand.review(uid, self._clock())
+        self._wake()
+
+    def set_missing(self, uid: str, missing: tuple[str, ...]) -> None:
+        """Which of the objects that a pod names do not exist."""
+        if self.demand.missing.get(uid, ()) != missing and uid in self.demand.entries:
+            self.demand.missing[uid] = missing
+            self.demand.review(uid, self._clock())
+            self._wake()
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    def entry(self, uid: str) -> Entry | None:
+        return self.demand.entries.get(uid)
+
+    def snapshot(self, now: int) -> Snapshot:
+        """The cluster at ``now`` (ns)."""
+        self.demand.review_timed(now)
+        groups, pods = self.demand.alive()
+        return Snapshot(
+            nodes=self.supply.nodes(),
+            queues=self.demand.queues({group.pool for group in groups} | {DEFAULT_POOL}),
+            groups=groups,
+            pods=pods,
+            pools=self.supply.pools(),
+            topologies=self.supply.topologies(),
+        )
+
+    def refused(self) -> Mapping[str, Reason]:
+        """Objects that are left out because they say nonsense, by "kind/name"."""
+        return self.demand.refused
+
+    def note(self, decided: Plan, now: int) -> None:
+        """Remember what a plan means for the groups: starts, evictions, staleness."""
+        self.demand.note_started(decided.started, now)
+        for eviction in decided.evictions:
+            entry = self.entry(eviction.pod)
+            if entry is not None:
+                self.demand.note_evicted(entry.group, now)
+        for key in decided.stale:
+            self.demand.note_stale(key, now)
+        for key in decided.no_longer_stale:
+            self.demand.note_stale(key, None)
+        self._stale |= set(decided.stale)
+        self._stale -= set(decided.no_longer_stale)
+
+    def restless(self) -> bool:
+        """Whether time alone may change the plan: something waits, pauses, is leaving or is stale."""
+        self._stale &= self.demand.members.keys()
+        return bool(self._stale or self.demand.held or self.demand.pending)
+
+    def virtual_group(self, key: str) -> Group | None:
+        return None if self.demand.stored(key) is not None else self.demand.virtual.get(key)
+
+    def _note_needs(self, uid: str, obj: Obj, pod: Pod) -> None:
+        """Only pods that wait need to know what is missing."""
+        self._forget_needs(uid)
+        if pod.status not in (PodStatus.PENDING, PodStatus.GATED):
+            return
+        for kind, name in named_objects(obj):
+            need = (kind, pod.namespace, name)
+            self.wanted_objects.setdefault(need, set()).add(uid)
+            self._needs.setdefault(uid, []).append(need)
+
+    def _forget_needs(self, uid: str) -> None:
+        for need in self._needs.pop(uid, ()):
+            uids = self.wanted_objects.get(need, set())
+            uids.discard(uid)
+            if not uids:
+                self.wanted_objects.pop(need, None)
+
+    def needs_of(self, uid: str) -> list[Need]:
+        return self._needs.get(uid, [])
+
+
+def _quiet(before: Pod | None, after: Pod) -> bool:
+    """Whether a pod's change of state leaves nothing to plan."""
+    if before is None:
+        return after.status in FINISHED or after.status in LEAVING
+    if before.status == after.status:
+        return after.status not in (PodStatus.PENDING,) and before.constraints == after.constraints
+    return (before.status, after.status) in _QUIET

@@ -1,0 +1,241 @@
+"""Carries plans out: binds and evictions, many in flight, each repeated or taken back on its own.
+
+What is decided is first assumed in the mirror, so that the next plan counts it; the API server's answer confirms it
+(by watch) or takes it back. A process that dies in between loses nothing: the next one plans from what the API shows.
+No pod can be bound twice: a binding names the pod's uid and the server refuses a second one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from agent.kube.convert.pods import gpu_group_labels, old_gpu_group_labels
+from agent.kube.errors import Conflict, KubeError, NotFound, ServerFailed, Unreachable
+from agent.kube.mirror import Mirror
+from agent.kube.protocol import Kube, Obj
+from agent.kube.resources import POD
+from agent.scheduler.snapshot import Bind, Eviction, Plan
+from agent.wire import labels as names
+
+log = structlog.get_logger(__name__)
+
+SECOND = 1_000_000_000
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 60.0
+CONFIRM_S = 30.0
+"""A bind that the API server accepted but the watch does not show after this long is looked up."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was done since the start, for metrics."""
+
+    bound: int = 0
+    bind_failed: int = 0
+    evicted: int = 0
+    eviction_failed: int = 0
+
+
+class Executor:
+    """``carry_out(plan)`` returns at once; ``workers`` tasks do the writing."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        mirror: Mirror,
+        *,
+        leading: Callable[[], bool],
+        on_bound: Callable[[Obj, str], None],
+        on_failed: Callable[[Obj, str], None],
+        on_evicted: Callable[[Obj, Eviction], None],
+        workers: int = 48,
+    ) -> None:
+        self.counts = Counts()
+        self._kube = kube
+        self._mirror = mirror
+        self._leading = leading
+        self._on_bound, self._on_failed, self._on_evicted = on_bound, on_failed, on_evicted
+        self._workers = workers
+        self._todo: deque[Bind | Eviction] = deque()
+        self._ready = asyncio.Semaphore(0)
+        self._busy = 0
+        self._pauses: dict[str, float] = {}
+        self._unconfirmed: dict[str, float] = {}
+
+    @property
+    def idle(self) -> bool:
+        return not self._todo and not self._busy
+
+    @property
+    def backlog(self) -> int:
+        return len(self._todo) + self._busy
+
+    def carry_out(self, plan: Plan) -> None:
+        """Assume every decision, then queue it. Evictions first: their room takes time to come free."""
+        for eviction in plan.evictions:
+            self._mirror.assume_leaving(eviction.pod)
+            self._queue(eviction)
+        for bind in plan.binds:
+            self._mirror.assume_bound(bind.pod, bind.node, bind.gpu_groups)
+            self._queue(bind)
+
+    def _queue(self, work: Bind | Eviction) -> None:
+        self._todo.append(work)
+        self._ready.release()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._workers):
+                group.create_task(self._work())
+            group.create_task(self._confirm())
+
+    async def _work(self) -> None:
+        while True:
+            await self._ready.acquire()
+            work = self._todo.popleft()
+            self._busy += 1
+            try:
+                await (self._bind(work) if isinstance(work, Bind) else self._evict(work))
+            finally:
+                self._busy -= 1
+
+    # -- binding -----------------------------------------------------------------------------------------------------
+
+    async def _bind(self, bind: Bind) -> None:
+        entry = self._mirror.entry(bind.pod)
+        if entry is None:
+            return
+        if not self._leading():
+            self._mirror.bind_failed(bind.pod, time.time_ns())
+            return
+        meta = entry.obj["metadata"]
+        try:
+            if bind.gpu_groups:
+                await self._write_gpu_groups(entry.obj, bind)
+            await self._kube.bind(meta["namespace"], meta["name"], bind.node, uid=bind.pod)
+        except (Unreachable, ServerFailed) as error:
+            log.warning("bind_unknown", pod=entry.pod.key, node=bind.node, error=error.message)
+            await self._settle(bind, entry.obj)
+        except (NotFound, Conflict) as error:
+            await self._refused(bind, entry.obj, error)
+        except KubeError as error:
+            self._failed(bind, entry.obj, error.message)
+        else:
+            self._bound(bind, entry.obj)
+
+    def _bound(self, bind: Bind, obj: Obj) -> None:
+        self.counts.bound += 1
+        self._pauses.pop(bind.pod, None)
+        if bind.pod in self._mirror.demand.assumed:
+            self._unconfirmed[bind.pod] = time.monotonic() + CONFIRM_S
+        self._on_bound(obj, bind.node)
+
+    def _failed(self, bind: Bind, obj: Obj, message: str) -> None:
+        self.counts.bind_failed += 1
+        pause = self._pauses.get(bind.pod, FIRST_PAUSE_S)
+        self._pauses[bind.pod] = min(pause * 2, LONGEST_PAUSE_S)
+        log.warning("bind_failed", pod=f"{obj['metadata']['namespace']}/{obj['metadata']['name']}", error=message)
+        self._mirror.bind_failed(bind.pod, time.time_ns() + int(pause * SECOND))
+        self._on_failed(obj, f"binding to node {bind.node} failed: {message}")
+
+    async def _refused(self, bind: Bind, obj: Obj, error: KubeError) -> None:
+        """The pod is gone, going, or bound already (by an earlier try of ours, or by another): look."""
+        current = await self._look(obj)
+        if current is None:
+            self._mirror.bind_failed(bind.pod, time.time_ns() + SECOND)
+        elif (current.get("spec") or {}).get("nodeName") == bind.node:
+            self._bound(bind, obj)
+        else:
+            self._failed(bind, obj, error.message)
+
+    async def _settle(self, bind: Bind, obj: Obj) -> None:
+        """No answer came: the pod may be bound or not. Ask until it is known; until then the assumption stands."""
+        pause = 0.2
+        while True:
+            try:
+                current = await self._kube.get(POD, obj["metadata"]["name"], obj["metadata"]["namespace"])
+            except NotFound:
+                self._mirror.bind_failed(bind.pod, time.time_ns() + SECOND)
+                return
+            except KubeError:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5.0)
+                continue
+            if current["metadata"]["uid"] == bind.pod and (current.get("spec") or {}).get("nodeName"):
+                self._bound(bind, obj)
+            else:
+                self._failed(bind, obj, "the API server did not answer")
+            return
+
+    async def _look(self, obj: Obj) -> Obj | None:
+        try:
+            current = await self._kube.get(POD, obj["metadata"]["name"], obj["metadata"]["namespace"])
+        except KubeError:
+            return None
+        return current if current["metadata"]["uid"] == obj["metadata"]["uid"] else None
+
+    async def _write_gpu_groups(self, obj: Obj, bind: Bind) -> None:
+        """The shared devices a pod gets, on the pod before it is bound: whoever sees it bound sees them too."""
+        labels: dict[str, str | None] = {key: None for key in old_gpu_group_labels(obj)}
+        labels |= gpu_group_labels(bind.gpu_groups)
+        notes = {names.RECEIVED_RESOURCE_TYPE: bind.resource_type}
+        body = {"metadata": {"uid": bind.pod, "labels": labels, "annotations": notes}}
+        await self._kube.patch(POD, obj["metadata"]["name"], obj["metadata"]["namespace"], body=body)
+
+    async def _confirm(self) -> None:
+        """Accepted binds whose change never came by the watch: look them up, and stop assuming if they are not so."""
+        while True:
+            await asyncio.sleep(1.0)
+            for uid, due in list(self._unconfirmed.items()):
+                if uid not in self._mirror.demand.assumed:
+                    del self._unconfirmed[uid]
+                elif due < time.monotonic():
+                    self._unconfirmed[uid] = time.monotonic() + CONFIRM_S
+                    entry = self._mirror.entry(uid)
+                    current = await self._look(entry.obj) if entry is not None else None
+                    if current is not None and not (current.get("spec") or {}).get("nodeName"):
+                        log.error("bind_lost", pod=uid)
+                        self._mirror.bind_failed(uid, time.time_ns())
+
+    # -- evicting ----------------------------------------------------------------------------------------------------
+
+    async def _evict(self, eviction: Eviction) -> None:
+        entry = self._mirror.entry(eviction.pod)
+        if entry is None:
+            return
+        if not self._leading():
+            self._mirror.eviction_failed(eviction.pod)
+            return
+        meta = entry.obj["metadata"]
+        try:
+            await self._mark_disrupted(entry.obj, eviction)
+            await self._kube.delete(POD, meta["name"], meta["namespace"], uid=eviction.pod)
+        except (NotFound, Conflict):
+            return
+        except KubeError as error:
+            self.counts.eviction_failed += 1
+            log.warning("eviction_failed", pod=entry.pod.key, error=error.message)
+            self._mirror.eviction_failed(eviction.pod)
+            return
+        self.counts.evicted += 1
+        self._on_evicted(entry.obj, eviction)
+
+    async def _mark_disrupted(self, obj: Obj, eviction: Eviction) -> None:
+        """Why the pod is ended, on the pod: controllers tell it from a failure of the program by this condition."""
+        condition: dict[str, Any] = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "PreemptionByScheduler",
+            "message": eviction.reason.text,
+            "lastTransitionTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        body = {"metadata": {"uid": eviction.pod}, "status": {"conditions": [condition]}}
+        meta = obj["metadata"]
+        await self._kube.patch(POD, meta["name"], meta["namespace"], body=body, kind="strategic", subresource="status")

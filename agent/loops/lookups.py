@@ -1,0 +1,115 @@
+"""What the scheduler must ask the API server for, object by object: owners of pods, and objects that pods name.
+
+Both are caches: losing them costs a few GETs. Answers go into the mirror, which then wakes the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import structlog
+
+from agent.grouping.owners import Reference, owner_of
+from agent.kube.discovery import Discovery
+from agent.kube.errors import Forbidden, KubeError, NotFound
+from agent.kube.mirror import Mirror
+from agent.kube.mirror.mirror import Need
+from agent.kube.protocol import Kube, Obj
+from agent.kube.resources import CONFIG_MAP, PERSISTENT_VOLUME_CLAIM
+
+log = structlog.get_logger(__name__)
+
+POLL_S = 1.0
+"""How often missing objects are looked for again."""
+FORGET_S = 300.0
+_AT_ONCE = 16
+_KINDS = {"ConfigMap": CONFIG_MAP, "PersistentVolumeClaim": PERSISTENT_VOLUME_CLAIM}
+
+
+class Lookups:
+    """``poke`` after each batch of changes; ``run`` does the asking."""
+
+    def __init__(self, kube: Kube, mirror: Mirror) -> None:
+        self._kube = kube
+        self._mirror = mirror
+        self._discovery = Discovery(kube)
+        self._wake = asyncio.Event()
+        self._exists: dict[Need, bool] = {}
+
+    def poke(self) -> None:
+        if self._mirror.wanted_owners or self._mirror.wanted_objects:
+            self._wake.set()
+
+    async def run(self) -> None:
+        forget_at = asyncio.get_running_loop().time() + FORGET_S
+        while True:
+            try:
+                async with asyncio.timeout(POLL_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            await self._owners()
+            await self._objects()
+            if asyncio.get_running_loop().time() > forget_at:
+                self._mirror.forget_owners()
+                forget_at += FORGET_S
+
+    async def _owners(self) -> None:
+        wanted = list(self._mirror.wanted_owners.items())
+        for start in range(0, len(wanted), _AT_ONCE):
+            await asyncio.gather(*(self._owner(*item) for item in wanted[start : start + _AT_ONCE]))
+
+    async def _owner(self, reference: Reference, namespace: str) -> None:
+        try:
+            obj = await self._read_owner(reference, namespace)
+        except KubeError as error:
+            log.warning("owner_not_read", kind=reference.kind, name=reference.name, error=error.message)
+            return
+        self._mirror.learn(owner_of(reference, obj))
+
+    async def _read_owner(self, reference: Reference, namespace: str) -> Obj | None:
+        """None when it is gone, is another one of that name, or may not be read: then its pods go on without it."""
+        try:
+            resource = await self._discovery.find(reference.api_version, reference.kind)
+            if resource is None:
+                return None
+            obj = await self._kube.get(resource, reference.name, namespace if resource.namespaced else None)
+        except (NotFound, Forbidden):
+            return None
+        return obj if obj["metadata"].get("uid") == reference.uid else None
+
+    async def _objects(self) -> None:
+        wanted = self._mirror.wanted_objects
+        self._exists = {need: True for need, there in self._exists.items() if there and need in wanted}
+        unknown = [need for need in wanted if need not in self._exists]
+        for start in range(0, len(unknown), _AT_ONCE):
+            await asyncio.gather(*(self._object(need) for need in unknown[start : start + _AT_ONCE]))
+        affected: set[str] = set()
+        for need in unknown:
+            affected |= wanted.get(need, set())
+        self._tell(affected)
+
+    async def _object(self, need: Need) -> None:
+        kind, namespace, name = need
+        try:
+            await self._kube.get(_KINDS[kind], name, namespace)
+            self._exists[need] = True
+        except NotFound:
+            self._exists[need] = False
+        except KubeError as error:
+            log.warning("object_not_read", kind=kind, name=name, error=error.message)
+
+    def _tell(self, uids: Iterable[str]) -> None:
+        for uid in uids:
+            needs = self._mirror.needs_of(uid)
+            gone = tuple(
+                f"{kind} {namespace}/{name}"
+                for kind, namespace, name in needs
+                if not self._known(kind, namespace, name)
+            )
+            self._mirror.set_missing(uid, gone)
+
+    def _known(self, kind: str, namespace: str, name: str) -> bool:
+        return self._exists.get((kind, namespace, name), True)

@@ -1,0 +1,133 @@
+"""Status of Queues: what each holds, up the tree. Pure sums here; ``QueueReporter`` writes what changed, in batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from agent.domain.groups import Preemptibility
+from agent.domain.pods import ALLOCATED, PodStatus
+from agent.kube import quantity
+from agent.kube.cache import Store
+from agent.kube.errors import KubeError, NotFound
+from agent.kube.protocol import Kube
+from agent.kube.resources import QUEUE
+from agent.scheduler.shapes import ShapeTable, device_memory
+from agent.scheduler.snapshot import QueueShares, Snapshot
+from agent.wire.labels import GPU_RESOURCE
+
+log = structlog.get_logger(__name__)
+
+Vector = tuple[int, int, int]
+"""Milli-GPU, milli-CPU, bytes."""
+EVERY_S = 1.0
+_AT_ONCE = 8
+
+
+def queue_statuses(snapshot: Snapshot, shares: Mapping[str, QueueShares]) -> dict[str, dict[str, Any]]:
+    """``status`` of every queue by name: allocated, allocatedNonPreemptible, requested, fairShare, childQueues."""
+    sums: dict[str, dict[str, list[int]]] = {
+        name: defaultdict(lambda: [0, 0, 0]) for name in ("allocated", "allocatedNonPreemptible", "requested")
+    }
+    parents = {queue.name: queue.parent for queue in snapshot.queues}
+    groups = {group.key: group for group in snapshot.groups}
+    memory = {node.name: device_memory(node.gpu_memory) for node in snapshot.nodes}
+    smallest = min((device_memory(node.gpu_memory) for node in snapshot.nodes if node.gpus), default=device_memory(0))
+    shapes = ShapeTable()
+    for pod in snapshot.pods:
+        group, held = groups.get(pod.group), pod.status in ALLOCATED
+        if group is None or not (held or pod.status == PodStatus.PENDING):
+            continue
+        cost = shapes.of(pod).accounted(memory.get(pod.node, smallest))
+        kinds = ["requested"]
+        if held:
+            kinds.append("allocated")
+            if group.preemptibility is Preemptibility.NON_PREEMPTIBLE:
+                kinds.append("allocatedNonPreemptible")
+        for name in _path(group.queue, parents):
+            for kind in kinds:
+                _add(sums[kind][name], cost)
+    children: dict[str, list[str]] = defaultdict(list)
+    for name, parent in parents.items():
+        if parent:
+            children[parent].append(name)
+    found = {}
+    for name in parents:
+        status: dict[str, Any] = {kind: _resources(sums[kind][name]) for kind in sums}
+        status["childQueues"] = sorted(children.get(name, []))
+        if name in shares:
+            status["fairShare"] = _resources(shares[name].fair_share)
+        found[name] = status
+    return found
+
+
+def _path(name: str, parents: Mapping[str, str]) -> list[str]:
+    """The queue and its ancestors; a loop ends where it began."""
+    found: list[str] = []
+    while name in parents and name not in found:
+        found.append(name)
+        name = parents[name]
+    return found
+
+
+def _add(total: list[int], cost: Vector) -> None:
+    for index in range(3):
+        total[index] += cost[index]
+
+
+def _resources(amount: list[int] | Vector) -> dict[str, str]:
+    gpu, cpu, memory = amount
+    return {GPU_RESOURCE: quantity.milli_text(gpu), "cpu": quantity.milli_text(cpu), "memory": str(memory)}
+
+
+class QueueReporter:
+    """Writes the status of queues whose numbers changed, at most once a second, when nothing urgent is on its way."""
+
+    def __init__(self, kube: Kube, store: Store, *, leading: Callable[[], bool], busy: Callable[[], bool]) -> None:
+        self._kube = kube
+        self._store = store
+        self._leading = leading
+        self._busy = busy
+        self._latest: tuple[Snapshot, Mapping[str, QueueShares]] | None = None
+        self._changed = asyncio.Event()
+
+    def take(self, snapshot: Snapshot, shares: Mapping[str, QueueShares]) -> None:
+        self._latest = (snapshot, shares)
+        self._changed.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(EVERY_S)
+            for _ in range(5):
+                if not self._busy():
+                    break
+                await asyncio.sleep(EVERY_S)
+            self._changed.clear()
+            if self._latest is not None and self._leading():
+                await self._write(queue_statuses(*self._latest))
+
+    async def _write(self, wanted: Mapping[str, dict[str, Any]]) -> None:
+        due = [(name, status) for name, status in wanted.items() if self._differs(name, status)]
+        for start in range(0, len(due), _AT_ONCE):
+            await asyncio.gather(*(self._patch(name, status) for name, status in due[start : start + _AT_ONCE]))
+
+    def _differs(self, name: str, status: Mapping[str, Any]) -> bool:
+        obj = self._store.get(name)
+        if obj is None:
+            return False
+        now = obj.get("status") or {}
+        return any(now.get(key) != value for key, value in status.items())
+
+    async def _patch(self, name: str, status: dict[str, Any]) -> None:
+        try:
+            await self._kube.patch(QUEUE, name, body={"status": status}, subresource="status")
+        except NotFound:
+            return
+        except KubeError as error:
+            log.warning("queue_status_not_written", queue=name, error=error.message)
+            self._changed.set()

@@ -1,0 +1,267 @@
+"""Tells people why pods wait: pod conditions, scheduling conditions of pod groups, Events that do not repeat.
+
+Level-triggered: each round compares what should be said with what the objects say, so a restart repeats nothing and a
+lost write is made up for. Sparing: nothing is written about a pod that is placed within half a second, changed numbers
+are written only now and then, and all of it waits while binds are on their way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+import structlog
+
+from agent.domain.pods import PodStatus
+from agent.domain.reasons import Reason
+from agent.grouping.rules import manifest
+from agent.kube.cache import Change, Store
+from agent.kube.convert import groups as read
+from agent.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
+from agent.kube.mirror import Mirror
+from agent.kube.protocol import Kube, Obj
+from agent.kube.resources import POD, POD_GROUP
+from agent.loops import wording
+from agent.scheduler.snapshot import Eviction, Plan
+
+log = structlog.get_logger(__name__)
+
+ROUND_S = 0.25
+GRACE_S = 0.4
+"""A pod that waits no longer than this is not written about."""
+STORE_AFTER_S = 1.5
+"""A virtual group that waits longer than this is stored, so that its reasons can be read."""
+SAME_CODE_S = 10.0
+"""How often a sentence is rewritten when only its numbers changed."""
+OTHER_CODE_S = 1.0
+BUDGET = 60
+"""Writes a round, and per round while binds are on their way."""
+BUSY_BUDGET = 4
+_AT_ONCE = 8
+
+
+class Reporter:
+    """``take`` a plan after each cycle; ``run`` writes."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        mirror: Mirror,
+        supply: Mapping[str, Store],
+        *,
+        leading: Callable[[], bool],
+        busy: Callable[[], bool],
+    ) -> None:
+        """``supply``: the stores of "queue" and "node", for Events about them."""
+        self._kube = kube
+        self._mirror = mirror
+        self._supply = supply
+        self._leading = leading
+        self._busy = busy
+        self._pods: Mapping[str, Reason] = {}
+        self._groups: Mapping[str, tuple[Reason, ...]] = {}
+        self._since: dict[str, float] = {}
+        self._written: dict[str, tuple[float, str]] = {}
+        self._told: set[str] = set()
+        self._events: deque[Obj] = deque()
+        self._notes: dict[str, dict[str, str | None]] = {}
+        self._mistakes: dict[str, str] = {}
+        self._wake = asyncio.Event()
+
+    # -- what there is to say ----------------------------------------------------------------------------------------
+
+    def on_group(self, change: Change) -> None:
+        """Remember which groups carry scheduling conditions, to clear them when they are over."""
+        has = bool(((change.new or {}).get("status") or {}).get("schedulingConditions"))
+        (self._told.add if has else self._told.discard)(change.key)
+
+    def take(self, plan: Plan, now: int) -> None:
+        """The reasons of a new plan, with the mistakes in manifests that planning did not get to see."""
+        pods, groups = dict(plan.pod_reasons), dict(plan.reasons)
+        refused = self._mirror.refused()
+        for key, reason in refused.items():
+            kind, _, name = key.partition("/")
+            if kind == "group":
+                groups[name] = (reason,)
+                pods |= {uid: reason for uid in self._mirror.demand.members.get(name, ())}
+            elif kind == "pod":
+                pods |= self._pods_named(name, reason)
+        self._tell_mistakes({**plan.refused, **refused})
+        self._pods, self._groups = pods, groups
+        moment = time.monotonic()
+        waiting = pods.keys() | groups.keys()
+        self._since = {name: self._since.get(name, moment) for name in waiting}
+        for key in plan.stale:
+            self._annotate(key, read.STALE_SINCE, wording.stamp(now / 1e9))
+        for key in plan.no_longer_stale:
+            self._annotate(key, read.STALE_SINCE, None)
+        self._wake.set()
+
+    def _tell_mistakes(self, refused: Mapping[str, Reason]) -> None:
+        """An Event on each queue and node that is left out because of what it says; once per mistake."""
+        for key, reason in refused.items():
+            kind, _, name = key.partition("/")
+            store = self._supply.get(kind)
+            obj = store.get(name) if store is not None and self._mistakes.get(key) != reason.text else None
+            if obj is not None:
+                self._event(obj, obj["kind"], "Refused", reason.text, warning=True, key=reason.text)
+        self._mistakes = {key: reason.text for key, reason in refused.items()}
+
+    def _pods_named(self, key: str, reason: Reason) -> dict[str, Reason]:
+        namespace, _, name = key.partition("/")
+        found = [uid for uid, entry in self._mirror.demand.entries.items() if entry.pod.key == f"{namespace}/{name}"]
+        return {uid: reason for uid in found}
+
+    def bound(self, pod: Obj, node: str) -> None:
+        meta = pod["metadata"]
+        text = f"Successfully assigned {meta['namespace']}/{meta['name']} to {node}"
+        self._event(pod, "Pod", "Scheduled", text, warning=False, key=node)
+
+    def bind_failed(self, pod: Obj, text: str) -> None:
+        self._event(pod, "Pod", "FailedBinding", text, warning=True, key=text[:60])
+
+    def evicted(self, pod: Obj, eviction: Eviction) -> None:
+        """The victim's Event, and on its group the time that a preemption delay counts from."""
+        self._event(pod, "Pod", "Evicted", eviction.reason.text, warning=True, key=eviction.by)
+        entry = self._mirror.entry(eviction.pod)
+        stored = self._mirror.demand.stored(entry.group) if entry else None
+        if entry and stored and (stored.get("spec") or {}).get("preemptionDelay"):
+            self._annotate(entry.group, read.LAST_EVICTION, wording.stamp(time.time()))
+
+    def _annotate(self, key: str, name: str, value: str | None) -> None:
+        self._notes.setdefault(key, {})[name] = value
+        self._wake.set()
+
+    def _event(self, obj: Obj, kind: str, reason: str, message: str, *, warning: bool, key: str) -> None:
+        self._events.append(
+            wording.event(obj, kind=kind, reason=reason, message=message, warning=warning, key=key, now=time.time())
+        )
+        self._wake.set()
+
+    # -- saying it ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        while True:
+            if not (self._since or self._events or self._notes or self._told - self._groups.keys()):
+                await self._wake.wait()
+            self._wake.clear()
+            await asyncio.sleep(ROUND_S)
+            if not self._leading():
+                continue
+            work = self._due()
+            for start in range(0, len(work), _AT_ONCE):
+                await asyncio.gather(*work[start : start + _AT_ONCE])
+
+    def _due(self) -> list[Coroutine[Any, Any, None]]:
+        budget = BUSY_BUDGET if self._busy() else BUDGET
+        work: list[Coroutine[Any, Any, None]] = []
+        moment = time.monotonic()
+        while self._notes and len(work) < budget:
+            work.append(self._write_notes(*self._notes.popitem()))
+        for key in list(self._told):
+            if key not in self._groups and len(work) < budget:
+                work.append(self._clear_group(key))
+        for key, reasons in self._groups.items():
+            if len(work) < budget and self._group_due(key, reasons, moment):
+                work.append(self._write_group(key, reasons))
+        for uid, reason in self._pods.items():
+            if len(work) < budget and self._pod_due(uid, reason, moment):
+                work.append(self._write_pod(uid, reason))
+        while self._events and len(work) < budget:
+            work.append(self._write_event(self._events.popleft()))
+        self._forget()
+        return work
+
+    def _forget(self) -> None:
+        if len(self._written) > 2 * len(self._since) + 1000:
+            self._written = {name: value for name, value in self._written.items() if name in self._since}
+
+    def _may_write(self, name: str, code: str, moment: float) -> bool:
+        """Whether it has waited long enough, and was not written just now."""
+        if moment - self._since.get(name, moment) < GRACE_S:
+            return False
+        written, old_code = self._written.get(name, (-1e9, ""))
+        return moment - written >= (SAME_CODE_S if old_code == code else OTHER_CODE_S)
+
+    def _pod_due(self, uid: str, reason: Reason, moment: float) -> bool:
+        entry = self._mirror.entry(uid)
+        if entry is None or entry.pod.status not in (PodStatus.PENDING, PodStatus.GATED):
+            return False
+        return self._may_write(uid, reason.code, moment) and wording.told_on_pod(entry.obj) != wording.shorten(
+            reason.text
+        )
+
+    def _group_due(self, key: str, reasons: tuple[Reason, ...], moment: float) -> bool:
+        if not reasons or not self._may_write(key, reasons[0].code, moment):
+            return False
+        stored = self._mirror.demand.stored(key)
+        waited = moment - self._since.get(key, moment)
+        if stored is None and (self._mirror.virtual_group(key) is None or waited < STORE_AFTER_S):
+            return False
+        self._written[key] = (moment, reasons[0].code)
+        now = ((stored or {}).get("status") or {}).get("schedulingConditions") or ()
+        return not wording.same_conditions(now, wording.group_conditions(reasons, self._pool(key), now, time.time()))
+
+    def _pool(self, key: str) -> str:
+        group = self._mirror.demand.group(key)
+        return group.pool if group is not None else "default"
+
+    async def _write_pod(self, uid: str, reason: Reason) -> None:
+        entry = self._mirror.entry(uid)
+        if entry is None:
+            return
+        meta = entry.obj["metadata"]
+        condition = wording.pod_condition(reason, time.time())
+        body = {"metadata": {"uid": uid}, "status": {"conditions": [condition]}}
+        await self._quietly(
+            self._kube.patch(POD, meta["name"], meta["namespace"], body=body, kind="strategic", subresource="status")
+        )
+        self._event(entry.obj, "Pod", "FailedScheduling", reason.text, warning=True, key=reason.code)
+
+    async def _write_group(self, key: str, reasons: tuple[Reason, ...]) -> None:
+        namespace, _, name = key.partition("/")
+        virtual = self._mirror.virtual_group(key)
+        if virtual is not None:
+            try:
+                await self._kube.create(manifest(virtual))
+            except AlreadyExists:
+                pass
+            except KubeError as error:
+                log.info("group_not_stored", group=key, error=error.message)
+                return
+        stored = self._mirror.demand.stored(key) or {}
+        before = (stored.get("status") or {}).get("schedulingConditions") or ()
+        conditions = wording.group_conditions(reasons, self._pool(key), before, time.time())
+        body = {"status": {"schedulingConditions": conditions}}
+        await self._quietly(self._kube.patch(POD_GROUP, name, namespace, body=body, subresource="status"))
+        if stored and len(self._mirror.demand.members.get(key, ())) > 1:
+            first = reasons[0]
+            self._event(stored, "PodGroup", "Unschedulable", first.text, warning=True, key=first.code)
+
+    async def _clear_group(self, key: str) -> None:
+        namespace, _, name = key.partition("/")
+        self._told.discard(key)
+        if self._mirror.demand.stored(key) is not None:
+            body: Obj = {"status": {"schedulingConditions": []}}
+            await self._quietly(self._kube.patch(POD_GROUP, name, namespace, body=body, subresource="status"))
+
+    async def _write_notes(self, key: str, notes: dict[str, str | None]) -> None:
+        namespace, _, name = key.partition("/")
+        if self._mirror.demand.stored(key) is not None:
+            body = {"metadata": {"annotations": notes}}
+            await self._quietly(self._kube.patch(POD_GROUP, name, namespace, body=body))
+
+    async def _write_event(self, event: Obj) -> None:
+        await self._quietly(self._kube.create(event))
+
+    async def _quietly(self, call: Coroutine[Any, Any, Obj]) -> None:
+        """A write that is only for people: what is gone or told already is fine, other trouble is logged."""
+        try:
+            await call
+        except (NotFound, Conflict):
+            return
+        except KubeError as error:
+            log.info("not_told", error=error.message)

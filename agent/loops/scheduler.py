@@ -1,0 +1,185 @@
+"""The scheduler role: changes wake it, it plans with the pure core, and carries the plan out.
+
+Event-driven: a pending pod starts a cycle at once when nothing is going on; while cycles and binds keep the process
+busy, changes pile up and the next cycle takes them all. Time alone starts a cycle only while something waits that time
+can change. ``docs/scheduler.md`` follows one decision from watch to bind, and says what happens where a process dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+from agent.domain.pods import PodStatus
+from agent.kube.mirror import Mirror
+from agent.kube.resources import (
+    NAMESPACE,
+    NODE,
+    NODE_POOL,
+    POD,
+    POD_GROUP,
+    PRIORITY_CLASS,
+    QUEUE,
+    TOPOLOGY,
+)
+from agent.loops.context import Context
+from agent.loops.execution import Executor
+from agent.loops.lookups import Lookups
+from agent.loops.queue_status import QueueReporter
+from agent.loops.reporting import Reporter
+from agent.scheduler import Plan, Snapshot, plan
+
+log = structlog.get_logger(__name__)
+
+TICK_S = 1.0
+"""While something waits, a cycle at least this often: delays run out, minimum run times pass."""
+REST = 1.0
+"""After a cycle, pause this many times as long as it took, so that watches and binds get their turn."""
+
+CYCLE = Histogram(
+    "runai_e2e_scheduling_latency_seconds",
+    "Duration of a scheduling cycle.",
+    buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
+)
+BINDS = Counter("runai_pods_bound", "Pods bound.")
+EVICTIONS = Counter("runai_pod_group_evicted_pods", "Pods evicted.", ["action"])
+PENDING = Gauge("runai_pending_pods", "Pods that wait for a place.")
+BACKLOG = Gauge("runai_binds_in_progress", "Binds and evictions decided and not yet done.")
+
+
+async def run(context: Context) -> None:
+    """Schedule until cancelled. Raises what no retry can mend; the process is then started again."""
+    await Scheduler(context).run()
+
+
+class Scheduler:
+    """Wires stores, mirror, planner, executor and reporters together."""
+
+    def __init__(self, context: Context) -> None:
+        settings, kube = context.settings, context.kube
+        self._context = context
+        self._wake = asyncio.Event()
+        self._mirror = Mirror(
+            settings.scheduler_names,
+            pool_label=settings.node_pool_label,
+            gpu_placement=settings.placement_gpu,
+            cpu_placement=settings.placement_cpu,
+            wake=self._woken,
+            clock=time.time_ns,
+        )
+        self._lookups = Lookups(kube, self._mirror)
+        informers = context.informers
+        optional = {NODE_POOL, TOPOLOGY, POD_GROUP, QUEUE}
+        kinds = (PRIORITY_CLASS, NAMESPACE, TOPOLOGY, NODE_POOL, QUEUE, POD_GROUP, NODE, POD)
+        self._informers = {kind: informers.of(kind, optional=kind in optional) for kind in kinds}
+        stores = {kind: informer.store for kind, informer in self._informers.items()}
+        self._stores = stores
+        supply = {"queue": stores[QUEUE], "node": stores[NODE]}
+        self._reporter = Reporter(kube, self._mirror, supply, leading=self._leading, busy=self._busy)
+        self._executor = Executor(
+            kube,
+            self._mirror,
+            leading=self._leading,
+            on_bound=self._reporter.bound,
+            on_failed=self._reporter.bind_failed,
+            on_evicted=self._reporter.evicted,
+        )
+        self._queues = QueueReporter(kube, stores[QUEUE], leading=self._leading, busy=self._busy)
+
+    def _leading(self) -> bool:
+        return self._context.leading
+
+    def _busy(self) -> bool:
+        return not self._executor.idle
+
+    def _woken(self) -> None:
+        self._wake.set()
+        self._lookups.poke()
+
+    async def run(self) -> None:
+        for informer in self._informers.values():
+            await informer.synced()
+        self._attach()
+        # What was just read stays for long: the collector need not walk through it again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+        log.info("scheduling", nodes=len(self._stores[NODE]), pods=len(self._stores[POD]))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._executor.run())
+            group.create_task(self._reporter.run())
+            group.create_task(self._queues.run())
+            group.create_task(self._lookups.run())
+            group.create_task(self._cycles())
+
+    def _attach(self) -> None:
+        """Feed the mirror: first what others are read with, pods last."""
+        mirror, stores = self._mirror, self._stores
+        stores[PRIORITY_CLASS].on_change(mirror.on_priority_class)
+        stores[NAMESPACE].on_change(mirror.on_namespace)
+        stores[TOPOLOGY].on_change(mirror.on_topology)
+        stores[NODE_POOL].on_change(mirror.on_node_pool)
+        stores[QUEUE].on_change(mirror.on_queue)
+        stores[POD_GROUP].on_change(mirror.on_group)
+        stores[POD_GROUP].on_change(self._reporter.on_group)
+        stores[NODE].on_change(mirror.on_node)
+        stores[POD].on_change(mirror.on_pod)
+
+    async def _cycles(self) -> None:
+        self._wake.set()
+        while True:
+            await self._wait()
+            self._wake.clear()
+            if not self._context.leading or self._deaf():
+                self._context.health.set(self._context.leading, "waiting for the API server")
+                await asyncio.sleep(0.2)
+                self._wake.set()
+                continue
+            took = self._cycle()
+            self._context.health.set(True)
+            await asyncio.sleep(took * REST)
+
+    async def _wait(self) -> None:
+        """Until something happened, or for a tick while something waits."""
+        if not self._mirror.restless():
+            await self._wake.wait()
+            return
+        try:
+            async with asyncio.timeout(TICK_S):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _deaf(self) -> bool:
+        """Whether a watch has been silent for so long that what we know may be old."""
+        return any(informer.is_stale for informer in (self._informers[POD], self._informers[NODE]))
+
+    def _cycle(self) -> float:
+        """One plan and its consequences. Returns how long it took, in seconds."""
+        started = time.perf_counter()
+        now = time.time_ns()
+        snapshot = self._mirror.snapshot(now)
+        decided = plan(snapshot, now)
+        self._executor.carry_out(decided)
+        self._mirror.note(decided, now)
+        self._reporter.take(decided, now)
+        self._queues.take(
+            self._mirror.snapshot(now) if decided.binds or decided.evictions else snapshot, decided.shares
+        )
+        took = time.perf_counter() - started
+        self._measure(snapshot, decided, took)
+        return took
+
+    def _measure(self, snapshot: Snapshot, decided: Plan, took: float) -> None:
+        CYCLE.observe(took)
+        BINDS.inc(len(decided.binds))
+        for eviction in decided.evictions:
+            EVICTIONS.labels(eviction.action).inc()
+        PENDING.set(sum(pod.status == PodStatus.PENDING for pod in snapshot.pods) - len(decided.binds))
+        BACKLOG.set(self._executor.backlog)
+        if decided.binds or decided.evictions:
+            log.debug("planned", binds=len(decided.binds), evictions=len(decided.evictions), seconds=round(took, 4))

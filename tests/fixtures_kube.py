@@ -16,8 +16,9 @@ import pytest
 
 from local.kube import packages
 from local.kube.api import Api
-from local.kube.binaries import CONTROL_PLANE, NODE, BinariesError, ensure
+from local.kube.binaries import CONTROL_PLANE, NODE, ensure
 from local.kube.cluster import LocalCluster
+from local.kube.errors import KubeError
 from local.supervisor import Supervisor
 
 
@@ -30,7 +31,7 @@ def make_cluster(directory: Path, *, nodes: int = 2, gpus: int = 8, real_node: b
     """A cluster that is not started yet; its programs are built where they are missing, or the test is skipped."""
     try:
         binaries = ensure(say, (*CONTROL_PLANE, *(NODE if real_node else ())))
-    except BinariesError as error:
+    except KubeError as error:
         pytest.skip(f"no Kubernetes here: {error}")
     return LocalCluster("test", 100, directory, nodes, gpus, real_node, binaries)
 

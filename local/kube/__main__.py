@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 from pathlib import Path
 
-from local.kube import launcher
+from local.kube import launcher, packages
 from local.kube.binaries import CONTROL_PLANE, NODE, Binaries, ensure
 from local.kube.cluster import LocalCluster
 from local.kube.errors import KubeError
@@ -25,8 +24,8 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.purge and cluster.dir.is_dir():
             shutil.rmtree(cluster.dir)
         return 0
-    if arguments.real_node and os.geteuid() != 0:
-        print("--real-node: needs root; without it the cluster has KWOK nodes only", file=sys.stderr)
+    if arguments.real_node and (why := packages.refusal()):
+        print(f"--real-node: {why}", file=sys.stderr)
         return 2
     try:
         binaries = ensure(_say, (*CONTROL_PLANE, *(NODE if arguments.real_node else ())))

@@ -9,19 +9,18 @@ program, and a finished build is moved into place at once.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.kube import gotool
+from local.kube.cache import Progress, cache_dir, locked
 from local.kube.errors import KubeError
-
-Progress = Callable[[str], None]
 
 KUBERNETES_VERSION = "v1.34.4"
 GOMOD = Path(__file__).resolve().parent / "gomod"
@@ -80,13 +79,6 @@ class Binaries:
             return self.paths[name]
         except KeyError:
             raise BinariesError(f"{name} was not asked for; there are {', '.join(sorted(self.paths))}") from None
-
-
-def cache_dir() -> Path:
-    """Where builds and images are kept across projects: ``RUNAI_LOCAL_CACHE``, else the user's cache directory."""
-    given = os.environ.get("RUNAI_LOCAL_CACHE")
-    base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "runai-local"
-    return base.resolve()
 
 
 def ensure(progress: Progress, names: Iterable[str] = (*CONTROL_PLANE, *NODE)) -> Binaries:
@@ -160,13 +152,12 @@ def _build(program: Program, progress: Progress) -> Path:
     with locked(target.with_suffix(target.suffix + ".lock"), lambda: progress(f"waiting for a build of {target.name}")):
         if target.exists():
             return target
-        go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-        if go is None:
-            raise BinariesError(f"{program.name} {program.version} is neither installed nor built, and Go is missing")
+        go = gotool.find(progress)
         usual = _spoken(program.usual_seconds)
         progress(f"building {program.name} {program.version}, once per machine (usually {usual} on two cores)")
         unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-        argv = (go, "build", "-trimpath", "-ldflags", link_flags(program), "-o", str(unfinished), program.package)
+        build = ("nice", "-n", "10", str(go), "build", "-trimpath")
+        argv = (*build, "-ldflags", link_flags(program), "-o", str(unfinished), program.package)
         try:
             _compile(argv, program, progress)
             os.replace(unfinished, target)
@@ -181,9 +172,7 @@ def _compile(argv: tuple[str, ...], program: Program, progress: Progress) -> Non
     log = cache_dir() / "bin" / f"{program.name}.build.log"
     started = time.monotonic()
     with log.open("wb") as output:
-        child = subprocess.Popen(
-            argv, cwd=GOMOD / program.module, env=env, stdout=output, stderr=output, preexec_fn=_nicely
-        )
+        child = subprocess.Popen(argv, cwd=GOMOD / program.module, env=env, stdout=output, stderr=output)
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -197,23 +186,6 @@ def _compile(argv: tuple[str, ...], program: Program, progress: Progress) -> Non
     if code:
         raise BinariesError(f"building {program.name} failed ({log}):\n{log.read_text()[-2000:]}")
     progress(f"built {program.name} in {_spoken(int(time.monotonic() - started))}")
-
-
-def _nicely() -> None:
-    os.nice(10)
-
-
-@contextlib.contextmanager
-def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock between processes; ``waiting`` is called once when somebody else has it. Released by a crash too."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _spoken(seconds: int) -> str:

@@ -7,7 +7,6 @@ start is warm. As root the cluster lives in its own network namespace; as an ord
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -20,9 +19,10 @@ from typing import Any
 import yaml
 
 from local.files import free_ports, port_is_free, read_json, write_json, write_private
-from local.kube import cleanup, control_plane, netns, node, node_config, simulated
+from local.kube import cleanup, control_plane, netns, node, node_config, packages, simulated, sysctls
 from local.kube.api import Api, ApiError
-from local.kube.binaries import Binaries, Progress
+from local.kube.binaries import Binaries
+from local.kube.cache import Progress
 from local.kube.certs import Authority, leaves
 from local.kube.control_plane import Layout, Ports
 from local.kube.errors import KubeError
@@ -66,8 +66,8 @@ class LocalCluster:
         for label, value, most in (("nodes", self.nodes, 5000), ("gpus", self.gpus, 64)):
             if not 0 <= value <= most:
                 raise ValueError(f"{label}: {value} is not between 0 and {most}")
-        if self.real_node and os.geteuid() != 0:
-            raise ValueError("real_node: a real node needs root (containers, network); without it use KWOK nodes only")
+        if self.real_node and (why := packages.refusal()):
+            raise ValueError(f"real_node: {why}")
 
     @property
     def layout(self) -> Layout:
@@ -83,6 +83,11 @@ class LocalCluster:
     def host_address(self) -> str:
         """Where programs in the cluster reach the host: the host's end of the link, or loopback without one."""
         return self._plan.host_address if self._plan else self.layout.address
+
+    @property
+    def link_interface(self) -> str | None:
+        """The host's end of the link, for tests that cut or delay it (``ip link set … down``, ``tc``)."""
+        return self._plan.interface if self._plan else None
 
     @property
     def kubeconfig(self) -> Path:
@@ -107,10 +112,12 @@ class LocalCluster:
     def prepare(self) -> None:
         """Clean up after a crash, then make network, certificates, kubeconfigs, policies. Raises NetworkError."""
         self.teardown()
+        if self.real_node:
+            packages.ensure(self.progress)
         self.dir.mkdir(parents=True, exist_ok=True)
         self._prepared = datetime.now(UTC).replace(microsecond=0)
         state = read_json(self.dir / "network.json") or {}
-        if os.geteuid() == 0:
+        if netns.available():
             self._plan = netns.create(self.dir, self.index, state.get("slot"))
             self._layout = Layout(self.dir, self._plan.address, Ports(), isolated=True)
             write_json(self.dir / "network.json", {"slot": self._plan.slot})
@@ -126,7 +133,7 @@ class LocalCluster:
             authority.kubeconfig(self.layout.kubeconfig(name), self.api_url, leaf=name)
         write_private(self.layout.audit_policy, yaml.safe_dump(control_plane.audit_policy(), sort_keys=False))
         if self.real_node:
-            node.prepare(self._node(), self.progress)
+            node.prepare(self._node())
 
     def processes(self) -> list[ProcessSpec]:
         """Everything that runs, named ``CLUSTER.PROGRAM``, with probes and the order of start."""
@@ -177,6 +184,7 @@ class LocalCluster:
         ended = cleanup.leave_nothing(self.dir, self.mark) if self.dir.is_dir() else 0
         if self.sockets.is_dir():
             shutil.rmtree(self.sockets, ignore_errors=True)
+            sysctls.restore()
         self._plan = None
         return ended
 

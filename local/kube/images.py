@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.kube.binaries import Progress, cache_dir, locked
+from local.kube.cache import Progress, cache_dir, locked
 from local.kube.errors import KubeError
 
 PAUSE = "example.local/pause:1"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,13 @@ class Plan:
     def enter(self) -> tuple[str, ...]:
         """Words to put before a command. ``nsenter``, because ``ip netns exec`` hides the cgroup mounts."""
         return ("nsenter", f"--net={self.namespace}", "--")
+
+
+def available() -> bool:
+    """Whether this process may make network namespaces: root, with the programs, not shut into a plain container."""
+    if os.geteuid() != 0 or not all(shutil.which(name) for name in ("ip", "nsenter", "unshare")):
+        return False
+    return subprocess.run(("unshare", "--net", "true"), capture_output=True).returncode == 0
 
 
 def slot_order(index: int, recorded: int | None) -> list[int]:
@@ -121,6 +129,8 @@ def reap() -> None:
 
 def _ours() -> list[tuple[str, str]]:
     """Interfaces of all local clusters on this machine with the directory each belongs to."""
+    if shutil.which("ip") is None:
+        return []
     listed = subprocess.run(("ip", "-json", "link", "show"), capture_output=True, text=True)
     found = []
     for link in json.loads(listed.stdout or "[]"):

@@ -24,9 +24,10 @@ import yaml
 
 from agent.wire.labels import GPU_RESOURCE
 from local.files import ROOT
-from local.kube import images, netns, node_config, packages
+from local.kube import images, netns, node_config, sysctls
 from local.kube.api import Api
-from local.kube.binaries import Binaries, Progress
+from local.kube.binaries import Binaries
+from local.kube.cache import Progress
 from local.kube.cleanup import CGROUPS
 from local.kube.errors import KubeError
 from local.kube.node_config import DNS_ADDRESS, NODE_NAME, NodeLayout
@@ -50,9 +51,9 @@ class NodeProcess:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
-def prepare(layout: NodeLayout, progress: Progress) -> None:
-    """Packages, folders, configuration, cgroups, DNS address. Safe to repeat. Raises PackagesError, NetworkError."""
-    packages.ensure(progress)
+def prepare(layout: NodeLayout) -> None:
+    """Folders, configuration, cgroups, DNS address. Safe to repeat. Raises NetworkError."""
+    sysctls.note()
     for folder in (layout.configs / "cni", layout.pod_logs, layout.sockets, layout.directory / "volume-plugins"):
         folder.mkdir(parents=True, exist_ok=True)
     layout.sockets.chmod(0o700)

@@ -12,7 +12,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from local.kube.binaries import Progress
+from local.kube import netns
+from local.kube.cache import Progress
+from local.kube.cleanup import CGROUPS
 from local.kube.errors import KubeError
 
 CNI_PLUGINS = Path("/usr/lib/cni")
@@ -54,6 +56,10 @@ def refusal() -> str:
     absent = missing()
     if absent and shutil.which("apt-get") is None:
         return f"no real node: {', '.join(absent)} missing and there is no apt-get; left out are {LEFT_OUT}"
+    if "iproute2" not in absent and not netns.available():
+        return f"no real node: this process may not make network namespaces; left out are {LEFT_OUT}"
+    if not any(os.access(place, os.W_OK) for place in (CGROUPS / "memory", CGROUPS / "cgroup.procs")):
+        return f"no real node: cgroups cannot be made here; left out are {LEFT_OUT}"
     return ""
 
 

@@ -13,7 +13,19 @@ from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.kube import binaries, control_plane, gpus, images, launcher, netns, node, node_config, simulated
+from local.kube import (
+    binaries,
+    control_plane,
+    gotool,
+    gpus,
+    images,
+    launcher,
+    netns,
+    node,
+    node_config,
+    simulated,
+    sysctls,
+)
 from local.kube.certs import Authority, leaves, subject_alternatives
 from local.kube.cleanup import mounts_under
 from local.kube.cluster import LocalCluster
@@ -154,11 +166,35 @@ def test_an_unknown_program_is_refused_by_name() -> None:
         binaries.ensure(lambda text: None, ["kubeadm"])
 
 
-def test_a_missing_program_without_go_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_go_and_without_internet_the_message_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNAI_LOCAL_CACHE", str(tmp_path))
+    monkeypatch.setenv("GOPROXY", "http://127.0.0.1:9,off")
     monkeypatch.setattr(binaries.shutil, "which", lambda *args, **more: None)
-    with pytest.raises(binaries.BinariesError, match=r"etcd v3.* neither installed nor built, and Go is missing"):
+    monkeypatch.setattr(gotool.shutil, "which", lambda *args, **more: None)
+    with pytest.raises(gotool.GoError, match=r"Go is not installed and could not be fetched from http://127.0.0.1:9/"):
         binaries.ensure(lambda text: None, ["etcd"])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("go version go1.26.8 linux/amd64", True), ("go version go1.19.8 linux/amd64", False), ("", False)],
+)
+def test_an_old_go_is_not_used(text: str, expected: bool) -> None:
+    assert gotool.new_enough(text) is expected
+
+
+def test_a_toolchain_with_another_hash_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = tmp_path / "golang.org" / "toolchain" / "@v"
+    proxy.mkdir(parents=True)
+    for system in gotool.SHA256:
+        (proxy / f"v0.0.1-go{gotool.VERSION}.{system}.zip").write_bytes(b"something else")
+    monkeypatch.setenv("RUNAI_LOCAL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(gotool.shutil, "which", lambda *args, **more: None)
+    monkeypatch.setattr(gotool, "address", lambda system, proxy: f"{folder_url}/v0.0.1-go{gotool.VERSION}.{system}.zip")
+    folder_url = proxy.as_uri()
+    with pytest.raises(gotool.GoError, match=r"has the SHA-256 [0-9a-f]{64}, expected"):
+        gotool.find(lambda text: None)
+    assert not list((tmp_path / "cache").glob("*.zip"))
 
 
 def test_programs_are_looked_for_in_the_assets_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,6 +274,22 @@ def test_a_node_is_ready_only_by_a_heartbeat_after_the_start() -> None:
     at = datetime.fromisoformat("2026-01-02T03:04:05Z")
     assert node.is_ready(item, at)
     assert not node.is_ready(item, at + timedelta(seconds=1))
+
+
+def test_kernel_settings_are_put_back_after_the_last_cluster(tmp_path: Path) -> None:
+    run, settings = tmp_path / "run", tmp_path / "sys"
+    (run / "runai-a").mkdir(parents=True)
+    (settings / "kernel").mkdir(parents=True)
+    (settings / "kernel" / "panic").write_text("0\n")
+    sysctls.note(run, settings)
+    (settings / "kernel" / "panic").write_text("10")
+    sysctls.note(run, settings)
+    sysctls.restore(run, settings)
+    assert (settings / "kernel" / "panic").read_text() == "10"
+    (run / "runai-a").rmdir()
+    sysctls.restore(run, settings)
+    assert (settings / "kernel" / "panic").read_text() == "0"
+    assert list(run.iterdir()) == []
 
 
 def test_processes_that_wait_for_each_other_are_refused(tmp_path: Path) -> None:

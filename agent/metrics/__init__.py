@@ -1,0 +1,1 @@
+"""Raw measurements to samples: parses what exporters and kubelets say, joins it to pods and workloads. Pure."""

@@ -98,7 +98,8 @@ def _follow(directory: Path, daemon: subprocess.Popen[bytes] | None, given: dict
             if daemon.returncode != TAKEN:
                 _print_new(directory / "up.log", shown)
                 known = State(directory).get("error")
-                say("the stack did not come up" if known else tail(directory / "logs" / "serve.log"))
+                say("the stack did not come up" if known else f"the stack's own process ended with {daemon.returncode}")
+                say("" if known else tail(directory / "logs" / "serve.log"))
                 return 1
             daemon = None
         elif daemon is None and owner(state) is None and not is_taken(directory):

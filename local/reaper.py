@@ -26,7 +26,7 @@ def record(directory: Path, children: list[tuple[str, Identity]], cleanup: list[
     write_json(directory / REGISTRY, {"processes": processes, "cleanup": cleanup})
 
 
-def reap(directory: Path, *, grace: float = 3.0, spare: frozenset[int] = frozenset()) -> int:
+def reap(directory: Path, *, grace: float = 2.0, spare: frozenset[int] = frozenset()) -> int:
     """End the recorded and marked processes of a stack and run its clean-up. Safe to repeat. Returns how many lived."""
     registry = read_json(directory / REGISTRY) or {"processes": [], "cleanup": []}
     recorded = [Identity(item["pid"], item["started"]) for item in registry["processes"]]

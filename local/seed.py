@@ -6,14 +6,19 @@ What to make is pure data (``plan``); making it is safe to repeat: what has its 
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from local.rest import Rest, RestError
 
 DEFAULT_POOL, SIMULATED_POOL = "default", "simulated"
-POOL_LABEL = "kai.scheduler/node-pool"
 BIG_PROJECTS = 200
+POOLS_S = 90.0
+
+
+class SeedFailed(Exception):
+    """The data could not be made; the text says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -79,18 +84,18 @@ def sow(rest: Rest, cluster: str, seed: Seed, passwords: dict[str, str]) -> dict
 
 
 def _pools(rest: Rest, cluster: str, seed: Seed) -> dict[str, str]:
-    """Node pools of the cluster by name, the ones the seed needs included."""
-    found = _pools_of(rest, cluster)
+    """Node pools of the cluster by name, once the agent has reported those that the seed needs."""
     wanted = {pool for quota in seed.departments.values() for pool in quota}
-    for name in sorted(wanted - set(found)):
-        body = {"name": name, "clusterId": cluster, "labelKey": POOL_LABEL, "labelValue": name}
-        _tolerating_conflict(rest, "/node-pools", body)
-    return _pools_of(rest, cluster)
-
-
-def _pools_of(rest: Rest, cluster: str) -> dict[str, str]:
-    listed = rest.get("/node-pools", limit=500)["nodepools"]
-    return {item["name"]: str(item["id"]) for item in listed if item.get("clusterId") in (None, cluster)}
+    deadline = time.monotonic() + POOLS_S
+    while True:
+        listed = rest.get("/node-pools", limit=500, filterBy=f"clusterId=={cluster}")["nodepools"]
+        found = {item["name"]: str(item["id"]) for item in listed}
+        if wanted <= set(found):
+            return found
+        if time.monotonic() > deadline:
+            missing = ", ".join(sorted(wanted - set(found)))
+            raise SeedFailed(f"after {POOLS_S:.0f} s the agent has reported no node of the node pool {missing}")
+        time.sleep(0.3)
 
 
 def _resources(quota: dict[str, float], pools: dict[str, str]) -> list[dict[str, Any]]:

@@ -81,6 +81,27 @@ def local(directory: Path, *words: str, timeout: float = 300) -> subprocess.Comp
     )
 
 
+def start(directory: Path, *words: str) -> None:
+    """Like ``local``, its progress shown past pytest's capture: silence for minutes looks like a hang."""
+    argv = [sys.executable, "-m", "local", *words]
+    seen: list[str] = []
+    with subprocess.Popen(
+        argv,
+        cwd=ROOT,
+        env=clean_environment(directory),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            seen.append(line)
+            print(f"  stack {line}", end="", file=sys.__stderr__, flush=True)
+    if process.returncode:
+        pytest.fail(f"the stack did not come up:\n{''.join(seen)[-6000:]}")
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[RunningStack]:
     given = os.environ.get("RUNAI_TEST_STACK_DIR")
@@ -89,9 +110,7 @@ def stack() -> Iterator[RunningStack]:
     directory.chmod(0o711)
     facts = directory / "up.json"
     try:
-        done = local(directory, "up", "--json", str(facts), *SIZE, timeout=1800)
-        if done.returncode:
-            pytest.fail(f"the stack did not come up:\n{done.stdout[-6000:]}\n{done.stderr[-2000:]}")
+        start(directory, "up", "--json", str(facts), *SIZE)
         yield RunningStack(directory, json.loads(facts.read_text()))
     finally:
         if not given:

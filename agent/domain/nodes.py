@@ -64,13 +64,15 @@ class Node:
 class NodePool:
     """A set of nodes scheduled on its own. Placement is "binpack" or "spread", for GPU and for CPU-only pods.
 
-    ``device_placement``: which devices of a node shared requests take ("" = as ``gpu_placement``).
+    ``device_placement``: which devices of a node shared requests take ("" = as ``gpu_placement``). ``join_shared``:
+    whether a share prefers nodes with a shared device that has room (None = when GPU pods are bin-packed).
     """
 
     name: str = DEFAULT_POOL
     gpu_placement: str = "binpack"
     cpu_placement: str = "binpack"
     device_placement: str = ""
+    join_shared: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,10 @@ def may_reclaim(job: JobState, request: Request) -> tuple[QueueState, int] | Non
         if not at_most(queue.allocated[index] + request[index], queue.fair[index]):
             return queue, index
     if job.nonpreemptible:
-        for index in THREE:
-            if not at_most(queue.nonpreemptible[index] + request[index], queue.deserved[index]):
-                return queue, index
+        for ancestor in queue.path:
+            for index in THREE:
+                if not at_most(ancestor.nonpreemptible[index] + request[index], ancestor.deserved[index]):
+                    return ancestor, index
     return None
 
 
@@ -101,10 +102,6 @@ def stays_fair(job: JobState, request: Request, ledger: Ledger, involved: Iterab
             theirs = ledger.held(sibling)
             if any(_unfair(queue, held, sibling, theirs, request, index, multiplier) for index in involved):
                 return False
-        if job.nonpreemptible and not all(
-            at_most(queue.nonpreemptible[index] + request[index], queue.deserved[index]) for index in THREE
-        ):
-            return False
     return True
 
 

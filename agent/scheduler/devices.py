@@ -5,12 +5,12 @@ from agent.scheduler.ledger import NodeState
 
 
 def choose_devices(
-    task: TaskState, node: NodeState, *, spread: bool, wait: bool
+    task: TaskState, node: NodeState, *, spread: bool, home: bool
 ) -> tuple[tuple[str, ...], bool] | None:
     """(group names, can start now), or None when too few devices have room.
 
-    Fuller devices first when packing, emptier first when spreading. With ``wait`` room that is being freed counts,
-    and the pod's own former devices come first, so that an eviction can be taken back.
+    Fuller devices first when packing, emptier first when spreading. Room that is being freed counts too. With ``home``
+    the pod's own former devices come first of all, so that its eviction is taken back.
     """
     shape = task.shape
     memory = node.device_memory
@@ -25,30 +25,33 @@ def choose_devices(
         now = memory - device.held - device.releasing
         used = device.held + device.pipelined
         candidates.append((used if spread else -used, 0, name, device.held > 0 and min(now, future) >= mib))
-    if task.virtual:
-        own = [name for name in task.groups if name in node.groups]
-        candidates = [(-2 * memory, 0, name, False) if name in own else (a, b, name, c) for a, b, name, c in candidates]
-        candidates += [(-2 * memory, 0, name, False) for name in own if not node.groups[name].staying]
     candidates += _whole(task, node, spread)
+    if home:
+        candidates = [(_home_place(task, one, memory), *one[1:]) for one in candidates]
     candidates.sort()
     chosen = candidates[: shape.devices]
-    if len(chosen) < shape.devices or (not wait and not all(now for *_, now in chosen)):
+    if len(chosen) < shape.devices:
         return None
     return tuple(name for _, _, name, _ in chosen), all(now for *_, now in chosen)
 
 
+def _home_place(task: TaskState, candidate: tuple[int, int, str, bool], memory: int) -> int:
+    return -2 * memory if candidate[2] in task.groups else candidate[0]
+
+
 def _whole(task: TaskState, node: NodeState, spread: bool) -> list[tuple[int, int, str, bool]]:
-    """Whole devices as candidates: free ones, then groups that leave entirely, then devices coming free."""
+    """Whole devices as candidates: the pod's own that leave, free ones, others that leave, devices coming free."""
     want = task.shape.devices
-    own = set(task.groups) if task.virtual else set()
     place = -1 if spread else 0
     idle = max(min(node.idle_gpu, node.idle_gpu + node.coming_gpu), 0)
-    found = [(place, 1, _fresh(task, index), True) for index in range(min(idle, want))]
     waiting = max(node.free_gpus() - idle, 0)
-    leaving = [name for name, device in sorted(node.groups.items()) if not device.staying and name not in own]
-    found += [(place, 2, name, False) for name in leaving[: min(waiting, want)]]
-    fresh = min(waiting - len(leaving[:waiting]), want)
-    found += [(place, 3, _fresh(task, want + index), False) for index in range(max(fresh, 0))]
+    leaving = sorted(name for name, device in node.groups.items() if not device.staying)
+    own = [name for name in leaving if task.virtual and name in task.groups]
+    found = [(place, 0, name, False) for name in own]
+    found += [(place, 1, _fresh(task, index), True) for index in range(min(idle, want))]
+    found += [(place, 2, name, False) for name in leaving if name not in own]
+    fresh = max(min(waiting - len(leaving), want), 0)
+    found += [(place, 3, _fresh(task, want + index), False) for index in range(fresh)]
     return found
 
 

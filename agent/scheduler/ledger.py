@@ -18,12 +18,12 @@ PRESENCE: tuple[int, ...] = tuple(
         PodStatus.BOUND: HELD,
         PodStatus.RUNNING: HELD,
         PodStatus.RELEASING: RELEASING,
-        PodStatus.STUCK_IN_RELEASING: RELEASING,
+        PodStatus.STUCK_IN_RELEASING: HELD,
         PodStatus.PIPELINED: PIPELINED,
     }.get(status, NONE)
     for status in PodStatus
 )
-"""Presence on a node by pod status."""
+"""Presence on a node by pod status. What a stuck pod holds cannot be counted on to come back."""
 
 
 class SharedDevice:

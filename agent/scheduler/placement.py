@@ -23,11 +23,15 @@ NodeKey = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """Spread (True) or bin-pack: GPU pods over nodes, CPU-only pods over nodes, shares over the devices of a node."""
+    """Spread (True) or bin-pack: GPU pods over nodes, CPU-only pods over nodes, shares over the devices of a node.
+
+    ``join_shared``: a node where a shared device has room beats every other for a share.
+    """
 
     gpu_spread: bool = False
     cpu_spread: bool = False
     device_spread: bool = False
+    join_shared: bool = True
 
 
 class Ranking:
@@ -93,7 +97,7 @@ class Ranking:
         if not now and not node.fits_coming(shape):
             return None
         strategy = self._strategy
-        joins = shape.kind == SHARED and not strategy.device_spread and node.joins_shared(shape)
+        joins = shape.kind == SHARED and strategy.join_shared and node.joins_shared(shape)
         if shape.kind == NO_GPU:
             free, total, spread = node.idle_cpu + node.coming_cpu, node.node.cpu, strategy.cpu_spread
         else:
@@ -140,15 +144,15 @@ class Placer:
     def put_back(self, task: TaskState) -> bool:
         """Take back the eviction of a pod if its own node still has its room."""
         node = task.node
-        return node is not None and node.fits_coming(task.shape) and self.put(task, node, wait_only=True)
+        return node is not None and node.fits_coming(task.shape) and self.put(task, node, wait_only=True, home=True)
 
-    def put(self, task: TaskState, node: NodeState, *, wait_only: bool = False) -> bool:
+    def put(self, task: TaskState, node: NodeState, *, wait_only: bool = False, home: bool = False) -> bool:
         """Place the task on this very node, which is known to fit it now or soon."""
         shape = task.shape
         now = not wait_only and node.fits_idle(shape)
         groups: tuple[str, ...] = ()
         if shape.kind == SHARED:
-            chosen = choose_devices(task, node, spread=self.strategy.device_spread, wait=True)
+            chosen = choose_devices(task, node, spread=self.strategy.device_spread, home=home)
             if chosen is None:
                 return False
             groups, ready = chosen

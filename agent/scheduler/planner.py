@@ -69,6 +69,7 @@ def _prepare(
         gpu_spread=known.gpu_placement == "spread",
         cpu_spread=known.cpu_placement == "spread",
         device_spread=(known.device_placement or known.gpu_placement) == "spread",
+        join_shared=known.gpu_placement != "spread" if known.join_shared is None else known.join_shared,
     )
     return Context(
         config=config,

@@ -33,10 +33,16 @@ def room_of(node: NodeState) -> int:
 class Room:
     """Room of every node that one shape may use, with running sums for one demand."""
 
-    def __init__(self, session: Session, nodes: Iterable[NodeState], shape: Shape, unit: int, rules: Filter) -> None:
+    def __init__(
+        self, session: Session, nodes: Iterable[NodeState], shape: Shape | None, unit: int, rules: Filter
+    ) -> None:
         self._session = session
         self.unit = max(unit, 1)
-        self.rooms: dict[int, int] = {node.index: room_of(node) for node in nodes if rules.misfit(shape, node) is None}
+        self.rooms: dict[int, int] = {
+            node.index: room_of(node)
+            for node in nodes
+            if (node.usable if shape is None else rules.misfit(shape, node) is None)
+        }
         self.fits = sum(room // self.unit for room in self.rooms.values())
         self.total = sum(self.rooms.values())
         self._seen = len(session.changes)

@@ -106,11 +106,10 @@ class Probe:
 
 
 def room_for(context: Context, tasks: list[TaskState], unit: int) -> Room:
-    """The shared room of this shape, up to date."""
-    shape = min(
-        (task.shape for task in tasks), key=lambda shape: (shape.gpu_cost(context.smallest_device), shape.index)
-    )
-    key = (shape.index, unit)
+    """The shared room for these pods, up to date; nodes they may not use are left out when they are all alike."""
+    shapes = {task.shape for task in tasks}
+    shape = shapes.pop() if len(shapes) == 1 else None
+    key = (-1 if shape is None else shape.index, unit)
     room = context.rooms.get(key)
     if room is None:
         room = context.rooms[key] = Room(context.session, context.placer.nodes, shape, unit, context.placer.rules)

@@ -10,7 +10,7 @@ from agent.scheduler.ledger import NONE, PRESENCE, NodeState
 
 USED = tuple(status in ACTIVE_USED for status in PodStatus)
 ALIVE = tuple(active or status == PodStatus.PENDING for status, active in zip(PodStatus, ACTIVE, strict=True))
-"""Gated pods live but cannot be placed, so they do not count towards readiness."""
+"""Gated pods live but cannot be placed, so they do not count towards readiness; pods evicted only in a what-if do."""
 
 Step = tuple[TaskState, PodStatus, "NodeState | None", tuple[str, ...], bool, tuple[int, int, int]]
 
@@ -76,17 +76,19 @@ class Session:
             node.tasks[task.index] = presence
             if accounted is None:
                 accounted = shape.accounted(node.device_memory)
-        self._count(task, was, status, accounted or task.accounted)
+        self._count(task, was, status, accounted or task.accounted, virtual)
         task.status, task.node, task.groups, task.virtual = status, node, groups, virtual
         task.accounted = accounted or task.accounted
 
-    def _count(self, task: TaskState, was: PodStatus, status: PodStatus, accounted: tuple[int, int, int]) -> None:
+    def _count(
+        self, task: TaskState, was: PodStatus, status: PodStatus, accounted: tuple[int, int, int], virtual: bool
+    ) -> None:
         job, leaf = task.job, task.leaf
         job.version += 1
         active = ACTIVE[status] - ACTIVE[was]
         leaf.active += active
         leaf.used += USED[status] - USED[was]
-        leaf.alive += ALIVE[status] - ALIVE[was]
+        leaf.alive += (ALIVE[status] or virtual) - (ALIVE[was] or task.virtual)
         job.waiting += (status == PodStatus.PENDING) - (was == PodStatus.PENDING)
         if ACTIVE[was] and (active or accounted != task.accounted):
             self._charge(job, task.accounted, -1)

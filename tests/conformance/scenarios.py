@@ -42,6 +42,7 @@ def config_of(scenario: dict, default: dict) -> tuple[Config, NodePool]:
         gpu_placement=placement.get("gpu", "binpack"),
         cpu_placement=placement.get("cpu", "binpack"),
         device_placement="spread" if "gpuspread" in arguments else "binpack",
+        join_shared="gpusharingorder" in arguments,
     )
     return config, pool
 

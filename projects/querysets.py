@@ -2,7 +2,9 @@
 
 from typing import ClassVar
 
-from django.db.models import Sum
+from django.apps import apps
+from django.db.models import BigIntegerField, OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from access.querysets import ScopedQuerySet
 from access.roles import Action
@@ -17,9 +19,15 @@ class DepartmentQuerySet(ScopedQuerySet):
         return self.select_related("scope", "cluster__scope")
 
     def with_quota(self) -> "DepartmentQuerySet":
-        """Quotas with their node pools, in one query more; and ``gpu_quota_milli`` summed over them."""
+        """Quotas with their node pools, in one query more; and sums over the pools of quota and allocation.
+
+        What a department holds is what its projects hold: its own queues are only their parents.
+        """
         return self.prefetch_related("quotas__node_pool").annotate(
-            gpu_quota_milli=Sum("quotas__gpu_deserved_milli", default=0)
+            gpu_quota_milli=_sum_of("department", "gpu_deserved_milli"),
+            gpu_allocated_milli=_sum_of("project__department", "allocated_gpu_milli"),
+            gpu_requested_milli=_sum_of("project__department", "requested_gpu_milli"),
+            gpu_projects_milli=_sum_of("project__department", "gpu_deserved_milli"),
         )
 
 
@@ -33,9 +41,16 @@ class ProjectQuerySet(ScopedQuerySet):
     def with_quota(self) -> "ProjectQuerySet":
         """Quotas with their node pools, in one query more; and the sums over them."""
         return self.prefetch_related("quotas__node_pool").annotate(
-            gpu_quota_milli=Sum("quotas__gpu_deserved_milli", default=0),
-            gpu_allocated_milli=Sum("quotas__allocated_gpu_milli", default=0),
+            gpu_quota_milli=_sum_of("project", "gpu_deserved_milli"),
+            gpu_allocated_milli=_sum_of("project", "allocated_gpu_milli"),
         )
 
     def present(self) -> "ProjectQuerySet":
         return self.filter(delete_requested_at=None)
+
+
+def _sum_of(owner: str, column: str) -> Coalesce:
+    """Sum of a column of the quotas whose ``owner`` is the row: a sub-query, so that no join multiplies rows."""
+    quotas = apps.get_model("projects", "Quota").objects.filter(**{owner: OuterRef("pk")})
+    total = quotas.order_by().values(owner).annotate(total=Sum(column)).values("total")
+    return Coalesce(Subquery(total, output_field=BigIntegerField()), 0)

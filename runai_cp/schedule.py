@@ -4,5 +4,9 @@ BEAT: dict[str, dict[str, object]] = {
     "link-sweep": {"task": "link.tasks.sweep", "schedule": 2.0},
     "link-prune": {"task": "link.tasks.prune", "schedule": 300.0},
     "series-maintain": {"task": "series.tasks.maintain", "schedule": 3600.0},
+    "clusters-sweep": {"task": "clusters.tasks.sweep", "schedule": 30.0},
+    "projects-sweep": {"task": "projects.tasks.sweep", "schedule": 30.0},
+    "workloads-sweep": {"task": "workloads.tasks.sweep", "schedule": 5.0},
+    "workloads-prune": {"task": "workloads.tasks.prune", "schedule": 3600.0},
     "access-prune": {"task": "access.tasks.prune", "schedule": 3600.0},
 }

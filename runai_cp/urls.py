@@ -21,6 +21,9 @@ urlpatterns = [
     path("", include("projects.urls")),
     path("healthz", health, name="health"),
     path("api/", include("access.api.urls")),
+    path("api/", include("clusters.api.urls")),
+    path("api/", include("projects.api.urls")),
+    path("api/", include("workloads.api.urls")),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),
 ]

@@ -94,7 +94,7 @@ def _any_effect(toleration: Toleration) -> Toleration:
 
 def totals(spec: WorkloadSpec) -> Totals:
     """Memory of a device counts as no portion here: its size is known to the cluster only."""
-    pods = spec.workers or spec.parallelism or 1
+    pods = spec.workers or min(spec.parallelism or 1, spec.completions or spec.parallelism or 1)
     each = spec.compute
     portion = 0 if each.gpu_memory_mib else each.gpu_portion_milli or WHOLE
     return Totals(

@@ -75,5 +75,6 @@ def may_suspend(phase: Phase, desired_phase: str) -> bool:
 
 
 def may_resume(phase: Phase, desired_phase: str) -> bool:
-    """Stopped, or on the way there. What has ended is cloned instead."""
-    return desired_phase == STOPPED and phase not in ENDED
+    """Stopped by us or with kubectl, or on the way there. What has ended is cloned instead."""
+    stopped = desired_phase == STOPPED or phase == Phase.STOPPED
+    return stopped and phase not in ENDED and desired_phase != DELETED

@@ -40,6 +40,9 @@ RESERVED_PREFIXES = ("run.ai/", "kai.scheduler/", "kubernetes.io/", "k8s.io/")
 TEXT_LIMIT = 32 * 1024
 """Characters of all words, arguments and environment values together (a desired document holds 64 KiB)."""
 
+MAX_ITEMS = {"tolerations": 100, "node_pools": 64}
+"""Items of a list that the cluster takes; 1000 where nothing is said."""
+
 Check = Callable[[SubmitRequest], Iterator[Problem]]
 
 
@@ -193,6 +196,9 @@ def _text(request: SubmitRequest) -> Iterator[Problem]:
         total += len(text)
         if "\x00" in text:
             yield Problem(name, text.replace("\x00", "\\0"), "text without NUL characters")
+    for name in ("command", "args", "environment", "tolerations", "node_pools"):
+        if len(getattr(request, name)) > MAX_ITEMS.get(name, 1000):
+            yield Problem(name, f"{len(getattr(request, name))} items", f"at most {MAX_ITEMS.get(name, 1000)} items")
     if total > TEXT_LIMIT:
         yield Problem(
             "args", f"{total} characters", f"at most {TEXT_LIMIT} characters in command, arguments and environment"

@@ -1,0 +1,1 @@
+"""REST of the clusters room, in the shapes of the public contract."""

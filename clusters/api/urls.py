@@ -1,0 +1,21 @@
+"""Routes of the clusters room's REST, below ``/api/``."""
+
+from django.urls import path
+
+from clusters.api import clusters, supply
+
+ONE = "v1/clusters/<uuid:cluster_uuid>"
+
+urlpatterns = [
+    path("v1/clusters", clusters.ClustersView.as_view()),
+    path(ONE, clusters.ClusterView.as_view()),
+    path(f"{ONE}/cluster-install-info", clusters.ClusterInstallInfoView.as_view()),
+    path(f"{ONE}/manifest", clusters.ClusterManifestView.as_view()),
+    path(f"{ONE}/nodes", supply.NodesView.as_view()),
+    path(f"{ONE}/nodes/count", supply.NodesCountView.as_view()),
+    path("v1/nodes", supply.NodesView.as_view()),
+    path("v1/nodes/count", supply.NodesCountView.as_view()),
+    path("v1/node-pools", supply.NodePoolsView.as_view()),
+    path("v1/node-pools/count", supply.NodePoolsCountView.as_view()),
+    path("v1/node-pools/<int:node_pool_id>", supply.NodePoolView.as_view()),
+]

@@ -1,0 +1,57 @@
+"""Departments and projects as JSON of the public contract. Quotas must be prefetched with their node pools."""
+
+from typing import Any
+
+from projects.api.resources import pool_statuses, quota_status, resources, total_resources
+from projects.models import Department, Project
+from runai_cp.lib.renderers import timestamp
+
+Json = dict[str, Any]
+
+
+def _unit(row: Department | Project) -> Json:
+    quotas = list(row.quotas.all())
+    return {
+        "id": str(row.pk),
+        "name": row.name,
+        "description": row.description,
+        "clusterId": str(row.cluster_id),
+        "defaultNodePools": row.default_node_pools or None,
+        "schedulingRules": None,
+        "nodeTypes": None,
+        "createdAt": timestamp(row.created_at),
+        "updatedAt": timestamp(row.updated_at),
+        "createdBy": row.created_by,
+        "updatedBy": row.updated_by,
+        "totalResources": total_resources(quotas),
+        "resources": resources(quotas),
+    }
+
+
+def department(row: Department) -> Json:
+    """What a department holds is what its projects hold: the sums of ``filters.listed``."""
+    held = {"allocated": {"gpu": row.gpu_allocated_milli / 1000}, "requested": {"gpu": row.gpu_requested_milli / 1000}}
+    return _unit(row) | {"status": {"quotaStatus": held}}
+
+
+def project(row: Project) -> Json:
+    quotas = list(row.quotas.all())
+    return _unit(row) | {
+        "parentId": str(row.department_id),
+        "parentName": row.department.name,
+        "requestedNamespace": row.requested_namespace or None,
+        "enforceRunaiScheduler": row.enforce_runai_scheduler,
+        "status": {
+            "namespace": row.namespace,
+            "phase": row.phase,
+            "phaseMessage": row.phase_message or None,
+            "lastUpdatedTime": timestamp(row.phase_since),
+            "nodePoolQuotaStatuses": pool_statuses(quotas),
+            "quotaStatus": quota_status(quotas),
+        },
+        "effective": {
+            "schedulingRules": None,
+            "defaultNodePools": row.default_node_pools or row.department.default_node_pools or None,
+            "nodeTypes": None,
+        },
+    }

@@ -1,0 +1,19 @@
+"""Routes of the projects room's REST, below ``/api/``."""
+
+from django.urls import path
+
+from projects.api import views
+
+DEPARTMENT = "v1/org-unit/departments/<str:unit_id>"
+PROJECT = "v1/org-unit/projects/<str:unit_id>"
+
+urlpatterns = [
+    path("v1/org-unit/departments", views.DepartmentsView.as_view()),
+    path("v1/org-unit/departments/count", views.DepartmentsCountView.as_view()),
+    path(DEPARTMENT, views.DepartmentView.as_view()),
+    path(f"{DEPARTMENT}/resources", views.DepartmentResourcesView.as_view()),
+    path("v1/org-unit/projects", views.ProjectsView.as_view()),
+    path("v1/org-unit/projects/count", views.ProjectsCountView.as_view()),
+    path(PROJECT, views.ProjectView.as_view()),
+    path(f"{PROJECT}/resources", views.ProjectResourcesView.as_view()),
+]

@@ -1,0 +1,30 @@
+"""Routes of the workloads room's REST, below ``/api/``."""
+
+from django.urls import path
+
+from workloads.api import documents, lists, native
+from workloads.specs.request import DISTRIBUTED, TRAINING, WORKSPACE
+
+NATIVE = {"trainings": TRAINING, "distributed": DISTRIBUTED, "workspaces": WORKSPACE}
+
+urlpatterns = [
+    path("v1/workloads", lists.WorkloadsView.as_view()),
+    path("v1/workloads/count", lists.WorkloadsCountView.as_view()),
+    path("v1/workloads/batch", documents.WorkloadBatchView.as_view()),
+    path("v1/workloads/pods", lists.PodsView.as_view()),
+    path("v1/workloads/pods/count", lists.PodsCountView.as_view()),
+    path("v1/workloads/<uuid:workload_id>", lists.WorkloadView.as_view()),
+    path("v1/workloads/<uuid:workload_id>/pods", lists.WorkloadPodsView.as_view()),
+    path("v1/workloads/<uuid:workload_id>/events", lists.WorkloadEventsView.as_view()),
+    path("v1/workloads/<uuid:workload_id>/history", lists.WorkloadHistoryView.as_view()),
+    path("v1/workloads/<uuid:workload_id>/logs", documents.WorkloadLogsView.as_view()),
+    path("v1/workloads/<uuid:workload_id>/yaml", documents.WorkloadYamlView.as_view()),
+]
+for plural, kind in NATIVE.items():
+    one = f"v1/workloads/{plural}/<uuid:workload_id>"
+    urlpatterns += [
+        path(f"v1/workloads/{plural}", native.NativeListView.as_view(workload_type=kind)),
+        path(one, native.NativeItemView.as_view(workload_type=kind)),
+        path(f"{one}/suspend", native.NativeSuspendView.as_view(workload_type=kind)),
+        path(f"{one}/resume", native.NativeResumeView.as_view(workload_type=kind)),
+    ]

@@ -1,0 +1,73 @@
+"""Alarm clocks of the workloads room: each enters a tenant's schema and calls one service; any may be lost."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from clusters.models import Cluster
+from clusters.reports import drain
+from projects.models import Project
+from runai_cp.lib.errors import NotFound
+from tenants.context import in_tenant, ready_schemas
+from workloads.models import Event, Pod
+from workloads.services.ingest import apply_reports
+from workloads.services.lifecycle import finish_deletions
+from workloads.services.lifecycle import withdraw_cluster as withdraw_workloads_of_cluster
+from workloads.services.lifecycle import withdraw_project as withdraw_workloads_of_project
+from workloads.services.pods import apply_events
+
+KEPT = timedelta(days=14)
+
+
+@shared_task(name="workloads.tasks.ingest_workloads")
+def ingest_workloads(schema_name: str) -> None:
+    with in_tenant(schema_name):
+        drain("workloads", apply_reports)
+
+
+@shared_task(name="workloads.tasks.ingest_events")
+def ingest_events(schema_name: str) -> None:
+    with in_tenant(schema_name):
+        drain("events", apply_events)
+
+
+@shared_task(name="workloads.tasks.withdraw_project")
+def withdraw_project(schema_name: str, project_id: int) -> None:
+    with in_tenant(schema_name):
+        for project in Project.objects.filter(pk=project_id).with_names():
+            withdraw_workloads_of_project(project)
+
+
+@shared_task(name="workloads.tasks.withdraw_cluster")
+def withdraw_cluster(schema_name: str, cluster_id: str) -> None:
+    with in_tenant(schema_name):
+        for cluster in Cluster.objects.filter(pk=UUID(cluster_id)):
+            withdraw_workloads_of_cluster(cluster)
+
+
+@shared_task(name="workloads.tasks.sweep")
+def sweep() -> None:
+    """Repeats what a lost message would have done: finished deletions, and projects that wait for their workloads."""
+    for schema_name in ready_schemas():
+        try:
+            with in_tenant(schema_name):
+                finish_deletions()
+                for project in Project.objects.filter(delete_requested_at__isnull=False).with_names():
+                    withdraw_workloads_of_project(project)
+        except NotFound:
+            continue  # suspended between the two lines
+
+
+@shared_task(name="workloads.tasks.prune")
+def prune() -> None:
+    """Drop events and deleted pods after ``KEPT``."""
+    for schema_name in ready_schemas():
+        try:
+            with in_tenant(schema_name):
+                before = timezone.now() - KEPT
+                Event.objects.filter(last_at__lt=before).delete()
+                Pod.objects.filter(deleted_at__lt=before).delete()
+        except NotFound:
+            continue

@@ -87,6 +87,23 @@ def test_a_command_is_executed_in_a_running_container(node_cluster: LocalCluster
     node_api.call("DELETE", f"{PODS}/waits?gracePeriodSeconds=0")
 
 
+@pytest.mark.parametrize("program", ["kubelet", pytest.param("containerd", marks=pytest.mark.long)])
+def test_a_killed_program_comes_back_and_containers_survive(
+    node_cluster: LocalCluster, node_api: Api, program: str
+) -> None:
+    run(node_api, f"survives-{program}", BUSYBOX, ["sleep", "600"])
+    wait_for(lambda: phase_of(node_api, f"survives-{program}"), lambda found: found == "Running", 40)
+    [pid] = [
+        pid for pid in cleanup.processes(node_cluster.dir, node_cluster.mark) if cleanup.program_of(pid) == program
+    ]
+    os.kill(pid, signal.SIGKILL)
+    run(node_api, f"after-{program}", BUSYBOX, ["true"], **{"nvidia.com/gpu": "8"})
+    assert end_of(node_api, f"after-{program}")[0] == "Succeeded"
+    item = node_api.call("GET", f"{PODS}/survives-{program}")
+    assert (item["status"]["phase"], item["status"]["containerStatuses"][0]["restartCount"]) == ("Running", 0)
+    node_api.call("DELETE", f"{PODS}/survives-{program}?gracePeriodSeconds=0")
+
+
 def test_nothing_stays_behind_when_all_is_killed_while_containers_run(tmp_path: Path) -> None:
     if why := packages.refusal():
         pytest.skip(why)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+import zipfile
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -183,18 +184,24 @@ def test_an_old_go_is_not_used(text: str, expected: bool) -> None:
     assert gotool.new_enough(text) is expected
 
 
-def test_a_toolchain_with_another_hash_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    proxy = tmp_path / "golang.org" / "toolchain" / "@v"
-    proxy.mkdir(parents=True)
-    for system in gotool.SHA256:
-        (proxy / f"v0.0.1-go{gotool.VERSION}.{system}.zip").write_bytes(b"something else")
+def test_a_toolchain_with_another_sum_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / "fake.zip"
+    with zipfile.ZipFile(fake, "w") as content:
+        content.writestr("golang.org/toolchain@v/bin/go", "something else")
     monkeypatch.setenv("RUNAI_LOCAL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(gotool.shutil, "which", lambda *args, **more: None)
-    monkeypatch.setattr(gotool, "address", lambda system, proxy: f"{folder_url}/v0.0.1-go{gotool.VERSION}.{system}.zip")
-    folder_url = proxy.as_uri()
-    with pytest.raises(gotool.GoError, match=r"has the SHA-256 [0-9a-f]{64}, expected"):
+    monkeypatch.setattr(gotool, "address", lambda system, proxy: fake.as_uri())
+    with pytest.raises(gotool.GoError, match=r"has the sum h1:[^ ]{44}, expected h1:"):
         gotool.find(lambda text: None)
     assert not list((tmp_path / "cache").glob("*.zip"))
+
+
+@pytest.mark.parametrize(
+    ("proxy", "expected"),
+    [("", gotool.ORIGIN), ("direct", gotool.ORIGIN), ("http://mirror/go/,direct", "http://mirror/go")],
+)
+def test_the_toolchain_comes_from_the_proxy_that_is_set(proxy: str, expected: str) -> None:
+    assert gotool.address("linux-amd64", proxy).startswith(f"{expected}/golang.org/toolchain/@v/v0.0.1-go")
 
 
 def test_programs_are_looked_for_in_the_assets_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,24 +34,36 @@ def say(text: str) -> None:
 def up(directory: Path, given: dict[str, Any], json_file: Path | None) -> int:
     """Bring the stack up in the background, or wait for the one that is coming up. ``given``: options said aloud.
 
-    0 ready, 1 failed, 2 a stack of another size runs already.
+    0 ready, 1 failed, 2 a stack of another size runs already, 130 interrupted.
     """
     began = time.monotonic()
-    daemon: subprocess.Popen[bytes] | None = None
-    if not is_taken(directory):
-        daemon = _start_daemon(directory, Options(**given))
+    if code := ensure_up(directory, given):
+        return code
+    state = State(directory)
+    if json_file is not None:
+        write_json(json_file, document(state))
+    say(f"\n{summary(state)}\n\nready after {time.monotonic() - began:.1f} s; stop with: python -m local down")
+    return 0
+
+
+def ensure_up(directory: Path, given: dict[str, Any]) -> int:
+    """As ``up``, silent where the stack is ready already."""
+    state = State(directory)
+    if state.get("status") == "ready" and owner(state) is not None and not _differing(state, given):
+        return 0
+    daemon = None if is_taken(directory) else _start_daemon(directory, Options(**given))
     try:
-        code = _follow(directory, daemon, given)
+        return _follow(directory, daemon, given)
     except KeyboardInterrupt:
         say("interrupted; stopping the stack")
         down(directory)
         return 130
-    if code == 0:
-        state = State(directory)
-        if json_file is not None:
-            write_json(json_file, document(state))
-        say(f"\n{summary(state)}\n\nready after {time.monotonic() - began:.1f} s; stop with: python -m local down")
-    return code
+
+
+def _differing(state: State, given: dict[str, Any]) -> list[str]:
+    """Options said aloud that the running stack has otherwise."""
+    running = state.get("options", {})
+    return [name for name, value in given.items() if running.get(name) != value]
 
 
 def _start_daemon(directory: Path, options: Options) -> subprocess.Popen[bytes]:
@@ -89,7 +101,7 @@ def _follow(directory: Path, daemon: subprocess.Popen[bytes] | None, given: dict
         ours = daemon is None or (state.get("daemon") or {}).get("pid") == daemon.pid
         status = state.get("status") if ours else None
         if status is not None:
-            if wrong := [name for name, value in given.items() if state.get("options", {}).get(name) != value]:
+            if wrong := _differing(state, given):
                 return _other_size(state, wrong)
             shown = _print_new(directory / "up.log", shown)
         if status == "ready" and owner(state) is not None:

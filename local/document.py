@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from local.files import read_json
 from local.state import State
 
 
@@ -11,7 +12,11 @@ def document(state: State) -> dict[str, Any]:
     """The stable document of ``python -m local up --json``; singular keys are the first tenant and cluster."""
     tenants = sorted(state.get("tenants", {}).values(), key=lambda item: item["index"])
     wanted = state.get("options", {})
-    tenants = [_without(item, "index") for item in tenants[: wanted.get("tenants", len(tenants))]]
+    passwords = read_json(state.path.parent / "secrets" / "users.json") or {}
+    tenants = [
+        {**_without(item, "index"), "users": _users(item["tenant"], passwords)}
+        for item in tenants[: wanted.get("tenants", len(tenants))]
+    ]
     clusters = [
         _without(item, "enrolled")
         for name, item in sorted(state.get("clusters", {}).items(), key=lambda pair: (len(pair[0]), pair[0]))
@@ -34,6 +39,15 @@ def document(state: State) -> dict[str, Any]:
     }
 
 
+def _users(tenant: str, passwords: dict[str, str]) -> list[dict[str, str]]:
+    """People that the seed made in this tenant."""
+    return [
+        {"email": email, "password": password}
+        for email, password in passwords.items()
+        if email.endswith(f"@{tenant}.example")
+    ]
+
+
 def _without(item: dict[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in item.items() if name != key}
 
@@ -46,8 +60,9 @@ def summary(state: State) -> str:
         lines += [
             f"  Console   {tenant['console']}",
             f"  Login     {tenant['admin']['email']}   {tenant['admin']['password']}",
-            f"  REST      {tenant['api']}/api/v1   application {tenant['application']['id']}",
         ]
+        lines += [f"  Login     {user['email']}   {user['password']}" for user in tenant["users"]]
+        lines.append(f"  REST      {tenant['api']}/api/v1   application {tenant['application']['id']}")
     for cluster in facts["clusters"]:
         where = "a real node and simulated nodes" if cluster.get("real_node") else "simulated nodes only"
         lines.append(

@@ -33,7 +33,7 @@ def run(directory: Path, given: dict[str, Any], file: Path, *, timeout: float) -
     except (BadManifest, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    if code := commands.up(directory, given, None):
+    if code := commands.ensure_up(directory, given):
         return code
     facts = document(State(directory))
     if wanted.needs_a_real_node and not (facts["clusters"] and facts["clusters"][0].get("real_node")):

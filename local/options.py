@@ -52,8 +52,3 @@ def cluster_name(index: int) -> str:
 def cluster_tenant(index: int, options: Options) -> int:
     """Index of the tenant a cluster belongs to."""
     return index % options.tenants
-
-
-def differing(running: dict[str, Any], wanted: Options) -> list[str]:
-    """Names of the options that a running stack has otherwise."""
-    return [name for name, value in wanted.as_dict().items() if running.get(name) != value]

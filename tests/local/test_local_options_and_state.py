@@ -78,7 +78,7 @@ def test_the_document_has_the_stable_keys(tmp_path: Path) -> None:
     found = document(state)
     assert found["cluster"] == {"uuid": "u", "name": "cluster-1"}
     assert found["clusters"] == [cluster]
-    assert found["tenants"] == [{**tenant, **login}]
+    assert found["tenants"] == [{**tenant, **login, "users": []}]
     assert found["processes"] == [{"name": "web", "pid": 7, "log": "/l"}]
     assert {key: found[key] for key in (*tenant, *login, "link", "kubeconfig")} == {
         **tenant, **login, "link": "https://127.0.0.1:2", "kubeconfig": "/k"

@@ -36,6 +36,10 @@ class Subject:
     device: str = ""
 
 
+Line = tuple[str, Subject]
+"""(metric, subject): one series."""
+
+
 def ingest(*, schema_name: str, cluster_id: UUID, batch: SampleBatch) -> int:
     """Store a batch; returns how many samples were new. Sending it again stores nothing."""
     with transaction.atomic():
@@ -45,22 +49,19 @@ def ingest(*, schema_name: str, cluster_id: UUID, batch: SampleBatch) -> int:
 
 def query(*, metric: str, subject: Subject, start: datetime, end: datetime, points: int) -> list[Point]:
     """Averages of one series in ``points`` equal bins of [start, end); a bin without a sample is None."""
-    return query_many(metric=metric, subjects=[subject], start=start, end=end, points=points)[subject]
+    return query_lines(lines=[(metric, subject)], start=start, end=end, points=points)[metric, subject]
 
 
-def query_many(
-    *, metric: str, subjects: Sequence[Subject], start: datetime, end: datetime, points: int
-) -> dict[Subject, list[Point]]:
-    """As ``query`` for several subjects in one statement. Raises ``Invalid`` for an empty span or too many points."""
+def query_lines(*, lines: Sequence[Line], start: datetime, end: datetime, points: int) -> dict[Line, list[Point]]:
+    """As ``query`` for several series in one statement. Raises ``Invalid`` for an empty span or too many points."""
     _check_span(start, end, points)
-    if not subjects or points == 0:
-        return {subject: [] for subject in subjects}
+    if not lines or points == 0:
+        return {line: [] for line in lines}
     width = (end - start) / points
-    bins: dict[Subject, dict[int, float]] = {subject: {} for subject in subjects}
-    for row in _averages(metric, subjects, start, end, width):
-        found = Subject(row[0], row[1], row[2], row[3])
-        bins[found][round((row[4] - start) / width)] = row[5]
-    return {subject: _points(found, start, width, points) for subject, found in bins.items()}
+    bins: dict[Line, dict[int, float]] = {line: {} for line in lines}
+    for metric, cluster_id, kind, subject_id, device, at, value in _averages(lines, start, end, width):
+        bins[metric, Subject(cluster_id, kind, subject_id, device)][round((at - start) / width)] = value
+    return {line: _points(found, start, width, points) for line, found in bins.items()}
 
 
 def latest(
@@ -144,26 +145,27 @@ def _check_span(start: datetime, end: datetime, points: int) -> None:
 
 
 def _averages(
-    metric: str, subjects: Sequence[Subject], start: datetime, end: datetime, width: timedelta
-) -> list[tuple[UUID, str, str, str, datetime, float]]:
+    lines: Sequence[Line], start: datetime, end: datetime, width: timedelta
+) -> list[tuple[str, UUID, str, str, str, datetime, float]]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT s.cluster_id, s.subject_kind, s.subject_id, s.device, date_bin(%s, v.at, %s) AS bin, avg(v.value)
-            FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[]) AS k(cluster_id, kind, id, device)
+            SELECT s.metric, s.cluster_id, s.subject_kind, s.subject_id, s.device, date_bin(%s, v.at, %s), avg(v.value)
+            FROM unnest(%s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[])
+                 AS k(metric, cluster_id, kind, id, device)
             JOIN public.series_series s ON s.schema_name = current_schema() AND s.cluster_id = k.cluster_id
-              AND s.metric = %s AND s.subject_kind = k.kind AND s.subject_id = k.id AND s.device = k.device
+              AND s.metric = k.metric AND s.subject_kind = k.kind AND s.subject_id = k.id AND s.device = k.device
             JOIN public.series_sample v ON v.series_id = s.id AND v.at >= %s AND v.at < %s
-            GROUP BY 1, 2, 3, 4, 5
+            GROUP BY 1, 2, 3, 4, 5, 6
             """,
             [
                 width,
                 start,
-                [subject.cluster_id for subject in subjects],
-                [subject.kind for subject in subjects],
-                [subject.id for subject in subjects],
-                [subject.device for subject in subjects],
-                metric,
+                [metric for metric, _ in lines],
+                [subject.cluster_id for _, subject in lines],
+                [subject.kind for _, subject in lines],
+                [subject.id for _, subject in lines],
+                [subject.device for _, subject in lines],
                 start,
                 end,
             ],

@@ -98,6 +98,7 @@ def read_creation(body: Json, workload_type: str) -> SubmitRequest:
         "tolerations": reader.items(spec, "tolerations", _toleration),
         "node_pools": reader.items(spec, "nodePools", _pool),
     }
+    values["image"] = values["image"] or ""
     reader.gpu_type(compute, values)
     reader.unsupported(body, spec, compute)
     if reader.problems:

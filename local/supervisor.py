@@ -7,6 +7,7 @@ ends everything should this process be killed. Ending it orderly stops dependent
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import os
 import signal
 import subprocess
@@ -34,7 +35,8 @@ from local.pids import send, sweep
 from local.process import ProcessSpec
 from local.reaper import record
 
-FAST_PROBE_S, SLOW_PROBE_S, TICK_S = 0.1, 5.0, 0.05
+FAST_PROBE_S, SLOW_PROBE_S = 0.1, 5.0
+TICK_S, CALM_TICK_S = 0.05, 0.25
 GIVE_UP_AFTER = 3
 """Ends in a row before it was ever ready, after which waiting for it fails."""
 
@@ -143,12 +145,14 @@ class Supervisor:
                     self._step(child, now)
                 after = [child.state() for child in self._children.values()]
                 if after != before:
-                    self._on_change(after)
+                    with contextlib.suppress(OSError):  # a full disk must not end the supervision
+                        self._on_change(after)
                     self._lock.notify_all()
                 if self._stopping and all(child.phase is Phase.STOPPED for child in self._children.values()):
                     record(self.directory, [], [])
                     return
-                self._lock.wait(TICK_S)
+                calm = not self._stopping and all(child.phase is Phase.READY for child in self._children.values())
+                self._lock.wait(CALM_TICK_S if calm else TICK_S)
 
     def _step(self, child: Child, now: float) -> None:
         if self._stopping:

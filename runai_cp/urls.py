@@ -19,11 +19,13 @@ urlpatterns = [
     path("", include("access.urls")),
     path("", include("clusters.urls")),
     path("", include("projects.urls")),
+    path("", include("workloads.urls")),
     path("healthz", health, name="health"),
     path("api/", include("access.api.urls")),
     path("api/", include("clusters.api.urls")),
     path("api/", include("projects.api.urls")),
     path("api/", include("workloads.api.urls")),
+    path("api/", include("usage.api.urls")),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),
 ]

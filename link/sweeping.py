@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.db import transaction
-from django.utils.module_loading import import_string
 
 from agent.wire.commands import Delivery
+from link.outside import topic_tasks
 from link.protocol.commands import ENDED, CommandRow, CommandState
 from link.protocol.exchange import overdue
 from link.services.logs import close_log
@@ -31,12 +30,6 @@ def wake_owed() -> int:
     )
     wake_now([row.id for row in rows])
     return len(rows)
-
-
-def topic_tasks() -> dict[str, str]:
-    """Topic → task name: the composition root's table, named in the settings so that no room imports it."""
-    table: dict[str, str] = import_string(getattr(settings, "LINK_TOPICS", "runai_cp.topics.TOPICS"))
-    return table
 
 
 def nudge_topics() -> int:

@@ -77,7 +77,6 @@ class Core:
         self.session, self.epoch = answer.session, answer.epoch
         self.directives = answer.directives
         self.committed_report_seq = answer.report_seq
-        self._poll_seq = 0
         self._acked.clear()
         self.fenced = False
         self.last_poll_ok = now

@@ -97,7 +97,8 @@ class DeviceSlice:
 class DeviceClaim:
     """A claim for ``count`` devices of a class; ``node`` set = allocated there, with the named ``devices``.
 
-    ``reserved_for``: uids of the pods that hold it. ``queue``: its queue label, needed for GPU classes.
+    ``reserved_for``: uids of the pods that hold it. ``template``: made for one pod from a template. ``queue``: its
+    queue label, which a claim for GPUs that pods share must have.
     """
 
     key: str
@@ -107,3 +108,4 @@ class DeviceClaim:
     devices: tuple[str, ...] = ()
     reserved_for: tuple[str, ...] = ()
     queue: str = ""
+    template: bool = False

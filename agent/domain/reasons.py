@@ -234,6 +234,7 @@ TABLE: Mapping[str, str | Maker] = {
     "ClaimMissing": "device claim {claim} does not exist",
     "ClaimFull": "device claim {claim} has its maximum of {most} consumers",
     "ClaimQueue": "device claim {claim} is shared and must carry the queue's label",
+    "ClaimElsewhere": "device claim {claim} is in use on another node",
     "ClaimClass": "lacks devices of class {device_class}: {requested} requested, at most {free} free",
     # evictions
     "Preempted": "preempted by the higher priority workload {by}",

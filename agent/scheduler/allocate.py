@@ -1,10 +1,15 @@
 """The first action: give waiting gangs what is free, queue by queue, each gang whole or not at all."""
 
+from collections.abc import Sequence
+
 from agent.domain.pods import PodStatus
+from agent.domain.reasons import Reason
 from agent.scheduler.capacity import over_capacity
 from agent.scheduler.context import Context
-from agent.scheduler.gangs import JobState, TaskState
+from agent.scheduler.gangs import GangNode, JobState, TaskState
 from agent.scheduler.order import JobQueue, request_of
+from agent.scheduler.placement import Scope
+from agent.scheduler.topology import levels_of, scopes
 
 
 def allocate(context: Context) -> None:
@@ -31,20 +36,74 @@ def place_all(
     context: Context, job: JobState, tasks: list[TaskState], *, wait_only: bool = False, home_first: bool = False
 ) -> bool:
     """Place these pods or none. ``home_first``: evicted pods return to their own node when it still has room."""
-    session = context.session
     if broken := over_capacity(job, request_of(tasks, context.largest_device)):
         context.blocked[job] = broken
         return False
-    mark = session.mark()
-    for task in tasks:
-        if home_first and task.virtual and context.placer.put_back(task):
-            continue
-        if not context.placer.place(task, wait_only=wait_only):
-            session.undo(mark)
-            return False
+    if not _place_group(context, job.root, tasks, None, wait_only=wait_only, home_first=home_first):
+        return False
     hold_back(context, job, tasks)
     context.blocked.pop(job, None)
     return True
+
+
+def _place_group(
+    context: Context,
+    group: GangNode,
+    tasks: list[TaskState],
+    scope: Scope | None,
+    *,
+    wait_only: bool,
+    home_first: bool,
+) -> bool:
+    """Place these pods of a (sub)group inside the scope, all or none; a topology rule narrows the scope."""
+    session = context.session
+    for narrowed in _scopes(context, group, tasks, scope):
+        mark = session.mark()
+        if _place_inside(context, group, tasks, narrowed, wait_only=wait_only, home_first=home_first):
+            return True
+        session.undo(mark)
+    return False
+
+
+def _scopes(context: Context, group: GangNode, tasks: list[TaskState], scope: Scope | None) -> Sequence[Scope | None]:
+    rule = group.topology
+    if rule is None:
+        return (scope,)
+    topology = context.topologies.get(rule.topology)
+    levels = levels_of(topology, rule)
+    if isinstance(levels, Reason) or topology is None:
+        return ()
+    nodes = context.placer.nodes if scope is None else scope.nodes
+    usable = [node for node in nodes if any(context.placer.rules.misfit(task.shape, node) is None for task in tasks)]
+    return scopes(topology, levels, group, tasks, usable, context.smallest_device)
+
+
+def _place_inside(
+    context: Context,
+    group: GangNode,
+    tasks: list[TaskState],
+    scope: Scope | None,
+    *,
+    wait_only: bool,
+    home_first: bool,
+) -> bool:
+    if group.constrained_below:
+        for child in group.children:
+            mine = [task for task in tasks if child.holds(task)]
+            if mine and not _place_group(context, child, mine, scope, wait_only=wait_only, home_first=home_first):
+                return False
+        return True
+    placer = context.placer
+    for task in tasks:
+        if home_first and task.virtual and (scope is None or _inside(task, scope)) and placer.put_back(task):
+            continue
+        if not placer.place(task, wait_only=wait_only, scope=scope):
+            return False
+    return True
+
+
+def _inside(task: TaskState, scope: Scope) -> bool:
+    return task.node is not None and task.node.index in scope.members
 
 
 def hold_back(context: Context, job: JobState, tasks: list[TaskState]) -> None:

@@ -1,7 +1,9 @@
 """What all actions of one plan share: the working copy, the pool's totals, the placer, and what was learned."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from agent.domain.nodes import Topology
 from agent.domain.reasons import Reason
 from agent.scheduler.entitlement import QueueState, Vector
 from agent.scheduler.gangs import JobState, TaskState
@@ -29,6 +31,7 @@ class Context:
     smallest_device: int
     largest_device: int
     node_count: int = 0
+    topologies: Mapping[str, Topology] = field(default_factory=dict)
     blocked: dict[JobState, tuple[str, QueueState, int]] = field(default_factory=dict)
     evictions: dict[TaskState, tuple[str, Reason, str]] = field(default_factory=dict)
     notes: dict[JobState, Reason] = field(default_factory=dict)

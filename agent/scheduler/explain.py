@@ -6,6 +6,7 @@ from agent.domain.pods import PodStatus
 from agent.domain.quantities import MILLI
 from agent.domain.reasons import Reason, reason
 from agent.scheduler.capacity import explain_capacity, over_capacity
+from agent.scheduler.conditions import Conditions
 from agent.scheduler.context import Context
 from agent.scheduler.gangs import GangNode, JobState, TaskState
 from agent.scheduler.ledger import NodeState
@@ -44,16 +45,25 @@ class Explainer:
                 stuck = task
                 break
             placed += 1
-        cause = self.shape(stuck.shape) if placed < len(tasks) else reason("WaitsForTurn")
+        cause = self.task(stuck) if placed < len(tasks) else reason("WaitsForTurn")
         context.session.undo(mark)
         if placed == 0 or len(tasks) == 1:
             return cause
         subgroup = stuck.leaf.name if len(list(job.root.leaves())) > 1 else ""
         return reason("Gang", cause, placed=placed, needed=len(tasks), subgroup=subgroup)
 
-    def shape(self, shape: Shape) -> Reason:
-        """Why no node takes this shape now."""
-        context = self._context
+    def task(self, task: TaskState) -> Reason:
+        """Why no node takes this pod now. Pods of one shape share the answer unless rules between pods matter."""
+        conditions = self._context.session.conditions
+        if conditions is not None and conditions.concerns(task):
+            return self._nodes(task, conditions)
+        shape = task.shape
+        if shape.index not in self._by_shape:
+            self._by_shape[shape.index] = self._nodes(task, None)
+        return self._by_shape[shape.index]
+
+    def _nodes(self, task: TaskState, conditions: Conditions | None) -> Reason:
+        context, shape = self._context, task.shape
         nodes = context.placer.nodes
         if not nodes:
             return reason("NoNodes", pool=context.pool)
@@ -61,6 +71,8 @@ class Explainer:
         for node in nodes:
             fixed = context.placer.rules.misfit(shape, node)
             cause, free = (fixed, 0) if fixed else _shortage(shape, node)
+            if cause.code == "Promised" and conditions is not None:
+                cause = conditions.refuse(task, node) or cause
             causes[cause.code, str(cause.get("resource"))].append((cause, free))
         merged = [_merge(entries) for entries in causes.values()]
         merged.sort(key=lambda cause: (-int(str(cause["count"])), cause.code, cause.facts))

@@ -45,6 +45,18 @@ class GangNode:
         self.used = 0
         self.alive = 0
 
+    @property
+    def constrained_below(self) -> bool:
+        """Whether a sub-group has a topology rule of its own."""
+        return any(child.topology is not None or child.constrained_below for child in self.children)
+
+    def holds(self, task: "TaskState") -> bool:
+        """Whether the pod belongs to this part of the tree."""
+        node: GangNode | None = task.leaf
+        while node is not None and node is not self:
+            node = node.parent
+        return node is not None
+
     def leaves(self) -> Iterator["GangNode"]:
         if self.leaf:
             yield self
@@ -165,7 +177,7 @@ class GangNode:
 class TaskState:
     """A pod in the plan. ``accounted``: what its queue is charged while it counts; ``virtual``: evicted only here."""
 
-    __slots__ = ("accounted", "groups", "index", "job", "leaf", "node", "pod", "shape", "status", "virtual")
+    __slots__ = ("accounted", "groups", "index", "job", "leaf", "node", "pod", "shape", "status", "virtual", "zones")
 
     def __init__(self, index: int, pod: Pod, shape: Shape, job: "JobState", leaf: GangNode) -> None:
         self.index = index
@@ -178,6 +190,7 @@ class TaskState:
         self.groups: tuple[str, ...] = ()
         self.accounted = (0, 0, 0)
         self.virtual = False
+        self.zones: tuple[str, ...] = ()
 
     @property
     def placeable(self) -> bool:

@@ -8,10 +8,12 @@ from agent.domain.pods import Pod, Request
 from agent.domain.queues import Queue
 from agent.domain.reasons import Reason, reason
 from agent.scheduler.checks import DEEPEST, check_group, check_node, check_queue, check_request
+from agent.scheduler.conditions import Conditions
+from agent.scheduler.deviceclaims import DeviceClaims, gpu_devices
 from agent.scheduler.entitlement import QueueState
 from agent.scheduler.gangs import GangNode, JobState, TaskState
 from agent.scheduler.ledger import NONE, PRESENCE, NodeState
-from agent.scheduler.shapes import ShapeTable
+from agent.scheduler.shapes import ShapeTable, device_memory
 from agent.scheduler.snapshot import Snapshot
 from agent.scheduler.state import Session
 
@@ -37,7 +39,7 @@ def take_in(snapshot: Snapshot) -> Intake:
     _take_nodes(intake, snapshot)
     _take_queues(intake, snapshot.queues)
     _take_groups(intake, snapshot.groups)
-    _take_pods(intake, snapshot.pods)
+    _take_pods(intake, snapshot)
     for session in intake.sessions.values():
         session.charges.clear()
         session.changes.clear()
@@ -45,7 +47,7 @@ def take_in(snapshot: Snapshot) -> Intake:
 
 
 def _take_nodes(intake: Intake, snapshot: Snapshot) -> None:
-    devices: dict[str, int] = {}
+    devices = gpu_devices(snapshot.slices)
     for node in sorted(snapshot.nodes, key=lambda node: node.name):
         session = intake.sessions[node.pool]
         if node.name in session.nodes_by_name:
@@ -129,40 +131,45 @@ def _take_groups(intake: Intake, groups: Iterable[PodGroup]) -> None:
             session.jobs[group.key] = JobState(len(session.jobs), group, queue)
 
 
-def _take_pods(intake: Intake, pods: Iterable[Pod]) -> None:
-    shapes = {pool: ShapeTable() for pool in intake.sessions}
+def _take_pods(intake: Intake, snapshot: Snapshot) -> None:
+    accepted: dict[str, list[tuple[Pod, JobState, GangNode]]] = {pool: [] for pool in intake.sessions}
     verdicts: dict[Request, Reason | None] = {}
-    homes = {key: (pool, session) for pool, session in intake.sessions.items() for key in session.jobs}
+    homes = {key: pool for pool, session in intake.sessions.items() for key in session.jobs}
     leaves: dict[str, dict[str, GangNode]] = {}
     seen: set[str] = set()
-    for pod in sorted(pods, key=lambda pod: (pod.uid, pod.namespace, pod.name)):
+    for pod in sorted(snapshot.pods, key=lambda pod: (pod.uid, pod.namespace, pod.name)):
         if pod.uid in seen:
             intake.refused[f"pod/{pod.key}"] = reason("Duplicate", kind="pod", name=pod.key, field="uid")
             continue
         seen.add(pod.uid)
-        home = homes.get(pod.group)
-        if home is None:
+        pool = homes.get(pod.group)
+        if pool is None:
             refused = intake.refused.get(f"group/{pod.group}")
             intake.unplaced[pod.uid] = refused or reason("GroupDoesNotExist", group=pod.group)
             continue
-        pool, session = home
-        if pod.request not in verdicts:
-            verdicts[pod.request] = check_request(pod.request)
-        job = session.jobs[pod.group]
-        wrong = verdicts[pod.request]
+        job = intake.sessions[pool].jobs[pod.group]
         if job.key not in leaves:
             leaves[job.key] = {leaf.name: leaf for leaf in job.root.leaves()}
         leaf = _leaf_of(pod, leaves[job.key])
-        if wrong is None and leaf is None:
-            wrong = reason("SubGroupDoesNotExist", subgroup=pod.subgroup, group=pod.group)
-        if wrong or leaf is None:
-            intake.refused[f"pod/{pod.key}"] = intake.unplaced[pod.uid] = wrong or reason("Invalid")
-            continue
-        _add_task(session, shapes[pool], pod, job, leaf, intake)
-    for session in intake.sessions.values():
-        for job in session.jobs.values():
-            for leaf in job.root.leaves():
-                leaf.tasks.sort(key=lambda task: task.order)
+        if wrong := _wrong_pod(pod, leaf, verdicts):
+            intake.refused[f"pod/{pod.key}"] = intake.unplaced[pod.uid] = wrong
+        elif leaf is not None:
+            accepted[pool].append((pod, job, leaf))
+    for pool, session in intake.sessions.items():
+        _enter_pods(session, accepted[pool], snapshot, intake)
+
+
+def _wrong_pod(pod: Pod, leaf: GangNode | None, verdicts: dict[Request, Reason | None]) -> Reason | None:
+    """Why the pod cannot be planned; requests are judged once each."""
+    try:
+        if pod.request not in verdicts:
+            verdicts[pod.request] = check_request(pod.request)
+        wrong = verdicts[pod.request]
+    except TypeError:
+        wrong = reason("Invalid", field="request", given=str(pod.request), allowed="hashable values")
+    if wrong is None and leaf is None:
+        wrong = reason("SubGroupDoesNotExist", subgroup=pod.subgroup, group=pod.group)
+    return wrong
 
 
 def _leaf_of(pod: Pod, leaves: Mapping[str, GangNode]) -> GangNode | None:
@@ -172,14 +179,40 @@ def _leaf_of(pod: Pod, leaves: Mapping[str, GangNode]) -> GangNode | None:
     return next(iter(leaves.values())) if not pod.subgroup and len(leaves) == 1 else None
 
 
-def _add_task(session: Session, shapes: ShapeTable, pod: Pod, job: JobState, leaf: GangNode, intake: Intake) -> None:
-    task = TaskState(len(session.tasks), pod, shapes.of(pod), job, leaf)
-    session.tasks[pod.uid] = task
-    job.tasks.append(task)
-    leaf.tasks.append(task)
-    node = session.nodes_by_name.get(pod.node)
+def _enter_pods(
+    session: Session, pods: list[tuple[Pod, JobState, GangNode]], snapshot: Snapshot, intake: Intake
+) -> None:
+    """Make the tasks, then give each its state, so that all rules between pods are known before the first enters."""
+    shapes = ShapeTable()
+    claims: DeviceClaims | None = None
+    if snapshot.claims or snapshot.slices:
+        uids = (pod.uid for pod, _, _ in pods)
+        claims = DeviceClaims(snapshot.claims, snapshot.slices, session.nodes_by_name, uids)
+    for pod, job, leaf in pods:
+        cost = claims.cost(pod.request.claims) if claims and pod.request.claims else 0
+        task = TaskState(len(session.tasks), pod, shapes.of(pod, cost), job, leaf)
+        session.tasks[pod.uid] = task
+        job.tasks.append(task)
+        leaf.tasks.append(task)
+    conditions = Conditions(session.tasks.values(), session.nodes, claims)
+    session.conditions = conditions if conditions.active else None
+    for task in session.tasks.values():
+        _enter(session, task, intake)
+    for job in session.jobs.values():
+        for leaf in job.root.leaves():
+            if len(leaf.tasks) > 1:
+                leaf.tasks.sort(key=lambda task: task.order)
+
+
+def _enter(session: Session, task: TaskState, intake: Intake) -> None:
+    pod = task.pod
+    node = session.nodes_by_name.get(pod.node) if pod.node else None
     presence = PRESENCE[pod.status]
-    if presence != NONE and node is None:
-        intake.refused[f"pod/{pod.key}"] = reason("NodeGone", node=pod.node)
-        task.accounted = task.shape.accounted(100)
-    session.set(task, pod.status, node, pod.gpu_groups)
+    if presence != NONE:
+        if node is None:
+            intake.refused[f"pod/{pod.key}"] = reason("NodeGone", node=pod.node)
+            task.accounted = task.shape.accounted(device_memory(0))
+        elif session.conditions is not None and pod.numa_zones:
+            task.zones = pod.numa_zones
+            session.conditions.numa.enter(task, node, presence)
+    session.set(task, pod.status, node if presence != NONE else None, pod.gpu_groups, False, None, pod.numa_zones)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from agent.domain.pods import PodStatus
+from agent.scheduler.conditions import Conditions
 from agent.scheduler.devices import choose_devices
 from agent.scheduler.filters import Filter
 from agent.scheduler.gangs import TaskState
@@ -113,6 +114,23 @@ class Ranking:
         )
 
 
+class Scope:
+    """A set of nodes to place a gang in, with extra scores by node index. Lives as long as the attempt."""
+
+    def __init__(self, nodes: list[NodeState], bonus: Mapping[int, float] | None = None) -> None:
+        self.nodes = nodes
+        self.members = {node.index for node in nodes}
+        self.bonus = bonus
+        self._rankings: dict[int, Ranking] = {}
+
+    def ranking(self, placer: "Placer", shape: Shape) -> Ranking:
+        found = self._rankings.get(shape.index)
+        if found is None:
+            found = Ranking(placer.session, shape, self.nodes, placer.strategy, placer.rules, self.bonus)
+            self._rankings[shape.index] = found
+        return found
+
+
 class Placer:
     """Places single pods; owns the rankings of one plan. Node indexes follow node names, so ties go by name."""
 
@@ -130,35 +148,63 @@ class Placer:
             self._rankings[shape.index] = found
         return found
 
-    def place(self, task: TaskState, *, wait_only: bool = False) -> bool:
-        """Give the task a node: allocated when it can start now, else pipelined. False when nothing fits."""
-        node = self._nominated(task) or self.ranking(task.shape).best()
+    def place(self, task: TaskState, *, wait_only: bool = False, scope: Scope | None = None) -> bool:
+        """Give the task a node: allocated when it can start now, else pipelined. False when nothing fits.
+
+        ``scope``: the only nodes to consider (a topology domain), with its own scores; None = all of the pool.
+        """
+        conditions = self.session.conditions
+        ranking = self.ranking(task.shape) if scope is None else scope.ranking(self, task.shape)
+        if conditions is not None and conditions.concerns(task):
+            return self._place_with_care(task, ranking, conditions, wait_only)
+        node = self._nominated(task, scope) or ranking.best()
         return node is not None and self.put(task, node, wait_only=wait_only)
 
-    def _nominated(self, task: TaskState) -> NodeState | None:
-        node = self.session.nodes_by_name.get(task.pod.nominated_node)
+    def _place_with_care(self, task: TaskState, ranking: Ranking, conditions: Conditions, wait_only: bool) -> bool:
+        """Node by node, for pods whose place depends on who else is there."""
+        nodes = ranking.in_order()
+        if task.shape.constraints.preferred_pods:
+            nodes.sort(key=lambda node: -conditions.affinity.preference(task, node))
+        for node in nodes:
+            if conditions.refuse(task, node) is None and self.put(task, node, wait_only=wait_only):
+                return True
+        return False
+
+    def _nominated(self, task: TaskState, scope: Scope | None) -> NodeState | None:
+        node = self.session.nodes_by_name.get(task.pod.nominated_node) if task.pod.nominated_node else None
         if node is None or self.rules.misfit(task.shape, node) is not None:
+            return None
+        if scope is not None and node.index not in scope.members:
             return None
         return node if node.fits_coming(task.shape) else None
 
     def put_back(self, task: TaskState) -> bool:
         """Take back the eviction of a pod if its own node still has its room."""
-        node = task.node
-        return node is not None and node.fits_coming(task.shape) and self.put(task, node, wait_only=True, home=True)
+        node, conditions = task.node, self.session.conditions
+        if node is None or not node.fits_coming(task.shape):
+            return False
+        if conditions is not None and conditions.concerns(task) and conditions.refuse(task, node) is not None:
+            return False
+        return self.put(task, node, wait_only=True, home=True)
 
     def put(self, task: TaskState, node: NodeState, *, wait_only: bool = False, home: bool = False) -> bool:
         """Place the task on this very node, which is known to fit it now or soon."""
-        shape = task.shape
+        shape, conditions = task.shape, self.session.conditions
         now = not wait_only and node.fits_idle(shape)
         groups: tuple[str, ...] = ()
+        zones: tuple[str, ...] = ()
         if shape.kind == SHARED:
             chosen = choose_devices(task, node, spread=self.strategy.device_spread, home=home)
             if chosen is None:
                 return False
             groups, ready = chosen
             now = now and ready
-        if task.virtual and node is task.node and sorted(groups) == sorted(task.groups):
-            self.session.move(task, task.pod.status, node, task.groups)
-            return True
-        self.session.move(task, PodStatus.ALLOCATED if now else PodStatus.PIPELINED, node, groups)
+        if conditions is not None and conditions.concerns(task):
+            now = now and conditions.refuse(task, node, now=True) is None
+            zones = conditions.numa.zones(task, node, now=now)
+        if task.virtual and node is task.node and sorted(groups) == sorted(task.groups) and zones == task.zones:
+            self.session.move(task, task.pod.status, node, task.groups, False, zones)
+        else:
+            status = PodStatus.ALLOCATED if now else PodStatus.PIPELINED
+            self.session.move(task, status, node, groups, False, zones)
         return True

@@ -82,6 +82,7 @@ def _prepare(
         smallest_device=smallest,
         largest_device=largest,
         node_count=len(snapshot.nodes),
+        topologies={topology.name: topology for topology in snapshot.topologies},
     )
 
 
@@ -130,7 +131,7 @@ class _Result:
             if not any(other.pod.status in (PodStatus.RUNNING, PodStatus.BOUND) for other in task.job.tasks):
                 self._started.append(task.job.key)
         elif task.status == PodStatus.PIPELINED and task.pod.status == PodStatus.PENDING and task.node:
-            self._nominations.append(Nomination(task.pod.uid, task.node.name, task.groups))
+            self._nominations.append(Nomination(task.pod.uid, task.node.name, task.groups, task.zones))
 
     def plan(self, refused: Mapping[str, Reason]) -> Plan:
         return Plan(
@@ -168,6 +169,7 @@ def _bind(task: TaskState) -> Bind:
         resource_type=kind,
         gpu_devices=shape.devices,
         gpu_portion=portion,
+        numa_zones=task.zones,
     )
 
 

@@ -15,8 +15,10 @@ from agent.scheduler.state import Session
 
 
 def demand_of(shape: Shape, device_memory: int) -> int:
-    """Milli-GPU that the shape needs on one node; 0 for what is not counted in devices."""
-    return shape.gpu_cost(device_memory) if shape.kind in (WHOLE, SHARED) else 0
+    """Milli-GPU that the shape surely needs on one node; 0 for what is not counted in devices (or may be shared)."""
+    if shape.kind == WHOLE:
+        return shape.gpus * MILLI
+    return shape.gpu_cost(device_memory) if shape.kind == SHARED else 0
 
 
 def room_of(node: NodeState) -> int:

@@ -28,7 +28,10 @@ def mig_slices(profile: str) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """One distinct request with its constraints. ``extras``: MIG profiles and extended resources as (name, count)."""
+    """One distinct request with its constraints. ``extras``: MIG profiles and extended resources as (name, count).
+
+    ``gpus``: whole devices of the node; ``claim_gpus``: GPUs that device claims bring, charged like any other.
+    """
 
     index: int
     request: Request
@@ -42,7 +45,7 @@ class Shape:
     best_effort: bool
     guaranteed: bool
     legacy_mig: bool
-    device_claims: int
+    claim_gpus: int
 
     def mib(self, memory: int) -> int:
         """MiB taken on each shared device of ``memory`` MiB."""
@@ -62,7 +65,7 @@ class Shape:
 
     def gpu_cost(self, memory: int) -> int:
         if self.kind == WHOLE:
-            return self.gpus * MILLI
+            return (self.gpus + self.claim_gpus) * MILLI
         if self.kind == SHARED:
             return self.devices * self.portion(memory)
         if self.kind == MIG:
@@ -76,19 +79,19 @@ class ShapeTable:
     def __init__(self) -> None:
         self._shapes: dict[tuple[object, ...], Shape] = {}
 
-    def of(self, pod: Pod, device_claims: int = 0) -> Shape:
-        key = (pod.request, pod.constraints, pod.qos == "Guaranteed", pod.legacy_mig, device_claims)
+    def of(self, pod: Pod, claim_gpus: int = 0) -> Shape:
+        key = (pod.request, pod.constraints, pod.qos == "Guaranteed", pod.legacy_mig, claim_gpus)
         shape = self._shapes.get(key)
         if shape is None:
-            shape = self._shapes[key] = _shape(len(self._shapes), pod, device_claims)
+            shape = self._shapes[key] = _shape(len(self._shapes), pod, claim_gpus)
         return shape
 
 
-def _shape(index: int, pod: Pod, device_claims: int) -> Shape:
+def _shape(index: int, pod: Pod, claim_gpus: int) -> Shape:
     request = pod.request
     kind, devices = NO_GPU, 0
-    if request.gpus or device_claims:
-        kind, devices = WHOLE, request.gpus + device_claims
+    if request.gpus or claim_gpus:
+        kind, devices = WHOLE, request.gpus + claim_gpus
     elif request.shared:
         kind, devices = SHARED, request.gpu_devices
     elif request.mig:
@@ -101,11 +104,11 @@ def _shape(index: int, pod: Pod, device_claims: int) -> Shape:
         kind=kind,
         cpu=request.cpu,
         memory=request.memory,
-        gpus=request.gpus + device_claims,
+        gpus=request.gpus,
         devices=devices,
         extras=extras,
-        best_effort=not (request.cpu or request.memory or kind or extras),
+        best_effort=not (request.cpu or request.memory or kind or extras or request.claims),
         guaranteed=pod.qos == "Guaranteed",
         legacy_mig=pod.legacy_mig,
-        device_claims=device_claims,
+        claim_gpus=claim_gpus,
     )

@@ -4,6 +4,7 @@ Only ``Session.move`` changes anything, so a simulation is: remember ``mark()``,
 """
 
 from agent.domain.pods import ACTIVE_USED, PodStatus
+from agent.scheduler.conditions import Conditions
 from agent.scheduler.entitlement import QueueState
 from agent.scheduler.gangs import ACTIVE, JobState, TaskState
 from agent.scheduler.ledger import NONE, PRESENCE, NodeState
@@ -12,7 +13,7 @@ USED = tuple(status in ACTIVE_USED for status in PodStatus)
 ALIVE = tuple(active or status == PodStatus.PENDING for status, active in zip(PodStatus, ACTIVE, strict=True))
 """Gated pods live but cannot be placed, so they do not count towards readiness; pods evicted only in a what-if do."""
 
-Step = tuple[TaskState, PodStatus, "NodeState | None", tuple[str, ...], bool, tuple[int, int, int]]
+Step = tuple[TaskState, PodStatus, "NodeState | None", tuple[str, ...], bool, tuple[int, int, int], tuple[str, ...]]
 
 
 class Session:
@@ -20,7 +21,7 @@ class Session:
     ``charges`` leaf queues in the order what they hold changed; readers remember how far they have read.
     """
 
-    __slots__ = ("changes", "charges", "jobs", "nodes", "nodes_by_name", "queues", "steps", "tasks")
+    __slots__ = ("changes", "charges", "conditions", "jobs", "nodes", "nodes_by_name", "queues", "steps", "tasks")
 
     def __init__(self) -> None:
         self.nodes: list[NodeState] = []
@@ -28,6 +29,7 @@ class Session:
         self.queues: dict[str, QueueState] = {}
         self.jobs: dict[str, JobState] = {}
         self.tasks: dict[str, TaskState] = {}
+        self.conditions: Conditions | None = None
         self.steps: list[Step] = []
         self.changes: list[int] = []
         self.charges: list[QueueState] = []
@@ -39,10 +41,11 @@ class Session:
         node: NodeState | None,
         groups: tuple[str, ...] = (),
         virtual: bool = False,
+        zones: tuple[str, ...] = (),
     ) -> None:
         """Give a pod another state, undoably."""
-        self.steps.append((task, task.status, task.node, task.groups, task.virtual, task.accounted))
-        self.set(task, status, node, groups, virtual)
+        self.steps.append((task, task.status, task.node, task.groups, task.virtual, task.accounted, task.zones))
+        self.set(task, status, node, groups, virtual, None, zones)
 
     def mark(self) -> int:
         return len(self.steps)
@@ -51,8 +54,7 @@ class Session:
         """Take back every move since ``mark``, newest first."""
         steps = self.steps
         while len(steps) > mark:
-            task, status, node, groups, virtual, accounted = steps.pop()
-            self.set(task, status, node, groups, virtual, accounted)
+            self.set(*steps.pop())
 
     def set(
         self,
@@ -62,15 +64,21 @@ class Session:
         groups: tuple[str, ...],
         virtual: bool = False,
         accounted: tuple[int, int, int] | None = None,
+        zones: tuple[str, ...] = (),
     ) -> None:
         """Change a pod's state and every ledger that depends on it, without logging."""
         shape, was, was_node = task.shape, task.status, task.node
         if was_node is not None and (presence := PRESENCE[was]) != NONE:
+            if self.conditions is not None:
+                self.conditions.change(task, was_node, presence, -1)
             was_node.apply(shape, presence, -1, task.groups)
             self.changes.append(was_node.index)
             if PRESENCE[status] == NONE or node is not was_node:
                 was_node.tasks.pop(task.index, None)
+        task.zones = zones
         if node is not None and (presence := PRESENCE[status]) != NONE:
+            if self.conditions is not None:
+                self.conditions.change(task, node, presence, 1)
             node.apply(shape, presence, 1, groups)
             self.changes.append(node.index)
             node.tasks[task.index] = presence

@@ -9,6 +9,7 @@ import traceback
 from pathlib import Path
 
 from agent.domain.nodes import DEFAULT_POOL, DeviceClaim, DeviceSlice, NodePool, Topology
+from agent.scheduler.deviceclaims import gpu_devices, is_gpu_class
 from agent.scheduler.snapshot import Config
 from tests.conformance.rounds import final, final_nodes, session, write_back
 from tests.conformance.world import (
@@ -78,16 +79,17 @@ def _claim_from_status(resolved: dict, entry: dict) -> str:
     return ""
 
 
-def _task(resolved: dict, raw_job: dict, job: dict, index: int) -> Task:
+def _task(resolved: dict, raw_job: dict, job: dict, index: int, costs: dict[str, int]) -> Task:
     raw = raw_job["Tasks"][index] if index < len(raw_job["Tasks"]) else {}
     labels = resolved.get("labels") or {}
     observed = json.loads((resolved.get("annotations") or {}).get("kai.scheduler/numa-placement-observed") or "[]")
     namespace = job["namespace"]
+    claims = _claims_of(resolved, namespace)
     fixed = {
         "namespace": namespace,
         "name": resolved["name"],
         "group": f"{namespace}/{job['name']}",
-        "request": request_of(resolved, _claims_of(resolved, namespace)),
+        "request": request_of(resolved, claims, sum(costs.get(key, 0) for key in claims)),
         "constraints": constraints_of(resolved.get("affinity"), resolved.get("nodeSelector")),
         "subgroup": resolved.get("subgroup") or "",
         "task_priority": int(labels.get("kai.scheduler/task-priority", 0)),
@@ -107,17 +109,27 @@ def _task(resolved: dict, raw_job: dict, job: dict, index: int) -> Task:
     )
 
 
+def _made_from_template(scenario: dict) -> set[str]:
+    return {
+        status.get("resourceClaimName") or ""
+        for job in scenario["resolved"]["jobs"]
+        for task in job["tasks"]
+        for status in task.get("resourceClaimStatuses") or []
+    }
+
+
 def _dra(scenario: dict) -> tuple[tuple[DeviceSlice, ...], tuple[DeviceClaim, ...]]:
     dra = scenario.get("dra") or {}
+    templates = _made_from_template(scenario)
     slices = tuple(
         DeviceSlice(one["nodeName"], one["DeviceClassName"], one["Count"], one["Name"])
         for one in dra.get("ResourceSlices") or []
     )
-    claims = tuple(_claim(one) for one in dra.get("ResourceClaims") or [])
+    claims = tuple(_claim(one, one["name"] in templates) for one in dra.get("ResourceClaims") or [])
     return slices, claims
 
 
-def _claim(one: dict) -> DeviceClaim:
+def _claim(one: dict, template: bool) -> DeviceClaim:
     status = one.get("claimStatus") or {}
     results = ((status.get("allocation") or {}).get("devices") or {}).get("results") or []
     return DeviceClaim(
@@ -128,6 +140,7 @@ def _claim(one: dict) -> DeviceClaim:
         devices=tuple(result["device"] for result in results),
         reserved_for=tuple(ref["uid"] for ref in status.get("reservedFor") or []),
         queue=(one.get("labels") or {}).get("kai.scheduler/queue", ""),
+        template=template,
     )
 
 
@@ -137,8 +150,12 @@ def world_of(scenario: dict, default: dict) -> World:
     raw_nodes = {node["name"]: node for node in scenario["nodes"]}
     raw_jobs = {job["Name"]: job for job in scenario["jobs"]}
     slices, claims = _dra(scenario)
+    offered = gpu_devices(slices)
+    costs = {claim.key: claim.count for claim in claims if is_gpu_class(claim.device_class)}
     world = World(
-        nodes=tuple(node_of(name, node, raw_nodes[name]) for name, node in resolved["nodes"].items()),
+        nodes=tuple(
+            node_of(name, node, raw_nodes[name], offered.get(name, 0)) for name, node in resolved["nodes"].items()
+        ),
         queues=tuple(queue_of(queue) for queue in resolved["queues"]),
         jobs=[_job(raw_jobs[job["name"]], job) for job in resolved["jobs"]],
         topologies=tuple(
@@ -152,7 +169,7 @@ def world_of(scenario: dict, default: dict) -> World:
     )
     for job, known in zip(resolved["jobs"], world.jobs, strict=True):
         for index, task in enumerate(job["tasks"]):
-            world.tasks[task["name"]] = _task(task, raw_jobs[job["name"]], known, index)
+            world.tasks[task["name"]] = _task(task, raw_jobs[job["name"]], known, index, costs)
     return world
 
 

@@ -128,7 +128,7 @@ def tree_of(spec: dict) -> SubGroup:
     )
 
 
-def request_of(resolved: dict, claims: tuple[str, ...]) -> Request:
+def request_of(resolved: dict, claims: tuple[str, ...], claim_gpus: int = 0) -> Request:
     vector = resolved["request"]
     kind = resolved["request_type"]
     mig = tuple(sorted((name, count) for name, count in vector.items() if name.startswith(MIG)))
@@ -139,7 +139,7 @@ def request_of(resolved: dict, claims: tuple[str, ...]) -> Request:
     return Request(
         cpu=vector.get("cpu", 0),
         memory=vector.get("memory", 0),
-        gpus=0 if shared or mig else round(vector.get("gpu", 0)),
+        gpus=0 if shared or mig else max(round(vector.get("gpu", 0)) - claim_gpus, 0),
         gpu_fraction=round(resolved["gpu_portion"] * MILLI) if kind == "Fraction" else 0,
         gpu_memory=resolved.get("gpu_memory_mib", 0) if kind == "GpuMemory" else 0,
         gpu_devices=max(resolved.get("gpu_devices", 1), 1) if shared else 1,
@@ -218,14 +218,14 @@ def zones_of(spec: dict | None) -> tuple[NumaZone, ...]:
     )
 
 
-def node_of(name: str, resolved: dict, raw: dict) -> Node:
+def node_of(name: str, resolved: dict, raw: dict, slice_gpus: int = 0) -> Node:
     amounts = resolved["allocatable"]
     numa = raw.get("NumaTopology") or {}
     return Node(
         name=name,
         cpu=amounts.get("cpu", 0),
         memory=amounts.get("memory", 0),
-        gpus=round(amounts.get("gpu", 0)),
+        gpus=round(amounts.get("gpu", 0)) - slice_gpus,
         gpu_memory=resolved["gpu_memory_mib"],
         max_pods=amounts.get("pods", 0),
         labels=resolved["labels"],

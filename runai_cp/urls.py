@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("clusters.urls")),
     path("", include("projects.urls")),
     path("", include("workloads.urls")),
+    path("", include("usage.urls")),
     path("healthz", health, name="health"),
     path("api/", include("access.api.urls")),
     path("api/", include("clusters.api.urls")),

@@ -146,6 +146,18 @@ def type_word(kind: str) -> str:
     return TYPES.get(kind, ("training", kind.capitalize()))[1]
 
 
+@register.inclusion_tag("components/icon.html")
+def phase_icon(word: str) -> dict[str, str]:
+    found = STATUS.get(word, STATUS["Unknown"])
+    return {"name": found.icon, "extra": f"icon-s {found.tone}"}
+
+
+@register.filter
+def before_at(name: str) -> str:
+    """``dana@acme.example`` → ``dana``: the address stands in the title."""
+    return name.partition("@")[0]
+
+
 @register.inclusion_tag("components/mid.html")
 def mid(name: str, keep: int = 6) -> dict[str, Any]:
     """A long name is cut in the middle and keeps its end."""
@@ -223,6 +235,12 @@ def query(context: Mapping[str, Any], **changes: Any) -> str:
         if value not in (None, ""):
             params[name] = str(value)
     return "?" + params.urlencode()
+
+
+@register.simple_tag(takes_context=True)
+def without_param(context: Mapping[str, Any], name: str) -> str:
+    """The present query string without one parameter, on the first page."""
+    return query(context, **{name: None, "page": None})
 
 
 @register.inclusion_tag("components/sort_head.html", takes_context=True)

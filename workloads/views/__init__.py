@@ -1,0 +1,1 @@
+"""Console pages of the workloads room; one file a subject."""

@@ -198,6 +198,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "runai REST API",
     "DESCRIPTION": "Clusters, departments, projects and workloads of one tenant.",
     "VERSION": "1",
+    "SERVE_PERMISSIONS": ["access.guard.DeclaredPermission"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

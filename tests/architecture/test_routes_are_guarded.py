@@ -1,5 +1,6 @@
 """Every route of a tenant's host declares what it needs, and is refused to nobody and to somebody without a role."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,7 +31,8 @@ def routes(patterns: Any = None, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def sample(route: str) -> str:
-    """``v1/users/<uuid:user_id>`` → a path with an id of nothing."""
+    """``v1/users/<uuid:user_id>`` → a path with an id of nothing; of ``(?P<kind>a|b)`` the first choice."""
+    route = re.sub(r"\(\?P<\w+>([\w-]+)[^)]*\)", r"\1", route).strip("^$")
     parts = []
     for part in route.split("<"):
         kind, closed, rest = part.partition(">")

@@ -166,7 +166,12 @@ async def test_an_evicted_pod_comes_again_without_counting_as_failed():
 
 
 async def test_a_pod_name_that_is_taken_is_said_and_left_alone():
-    other = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "hello-0", "namespace": "runai-vision"}, "spec": {}}
+    other = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "hello-0", "namespace": "runai-vision"},
+        "spec": {},
+    }
     kube = FakeKube(project(), namespace("runai-vision"), other, workload())
     async with operating(kube) as operator:
         await operator.settle()

@@ -13,17 +13,20 @@ from agent.scheduler.simulation import Outcome
 from agent.scheduler.victims import VictimIndex
 
 Attempt = Callable[[Context, VictimIndex, JobState, list[TaskState]], Outcome | None]
-HELD = frozenset({PodStatus.RUNNING, PodStatus.BOUND, PodStatus.BINDING, PodStatus.ALLOCATED})
 
 
 def run(context: Context, action: str, attempt: Attempt, scope: Callable[[JobState], QueueState | None]) -> None:
-    """Let every waiting job try once, in turn. ``scope``: within what a failure tells about harder jobs."""
+    """Let every waiting job try once, in turn: an elastic gang grows by one pod a plan at others' expense.
+
+    ``scope``: within what a failure tells about harder jobs.
+    """
     candidates = [job for job in context.jobs if job.waiting and job.root.ready and not _delayed(context, job)]
     if not candidates:
         return
+    if context.victims is None:
+        context.victims = VictimIndex(context.session, context.jobs)
     index = context.victims
-    if index is None:
-        index = context.victims = VictimIndex(context.session, stable_jobs(context))
+    index.renew(context.jobs)
     depth = context.config.queue_depth.get(action)
     line = JobQueue(context.session, candidates, context.totals, context.smallest_device, depth=depth)
     failed = FailedShapes()
@@ -35,19 +38,7 @@ def run(context: Context, action: str, attempt: Attempt, scope: Callable[[JobSta
         if outcome is None:
             failed.add(scope(job), job, tasks)
             continue
-        changed = book(context, action, job, outcome)
-        index.renew(changed)
-        if job.waiting and job.root.next_tasks():
-            line.push(job)
-
-
-def stable_jobs(context: Context) -> list[JobState]:
-    """Jobs that no earlier action of this plan placed: what was just given is not taken back."""
-    return [job for job in context.jobs if all(_settled(task) for task in job.tasks)]
-
-
-def _settled(task: TaskState) -> bool:
-    return task.status == task.pod.status
+        index.renew(book(context, action, job, outcome))
 
 
 def _delayed(context: Context, job: JobState) -> bool:
@@ -64,13 +55,21 @@ def _delayed(context: Context, job: JobState) -> bool:
 
 
 def book(context: Context, action: str, job: JobState, outcome: Outcome) -> list[JobState]:
-    """Make the outcome part of the plan. Returns the jobs whose pods moved."""
+    """Make the outcome part of the plan. Returns the jobs whose pods moved.
+
+    A pod that this very plan had placed is not evicted, it just waits again.
+    """
     changed: dict[JobState, None] = {job: None}
+    session = context.session
     for task in (*outcome.evicted, *outcome.moved):
+        changed[task.job] = None
         task.virtual = False
+        if task.pod.status == PodStatus.PENDING:
+            if task.status != PodStatus.PIPELINED:
+                session.move(task, PodStatus.PENDING, None)
+            continue
         why = _why(action, job, task, moved=task.status == PodStatus.PIPELINED)
         context.evictions[task] = (action, why, job.key)
-        changed[task.job] = None
     return list(changed)
 
 

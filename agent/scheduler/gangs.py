@@ -175,9 +175,24 @@ class GangNode:
 
 
 class TaskState:
-    """A pod in the plan. ``accounted``: what its queue is charged while it counts; ``virtual``: evicted only here."""
+    """A pod in the plan. ``accounted``: what its queue is charged while it counts; ``virtual``: evicted only here
+    (``was``: its status before that).
+    """
 
-    __slots__ = ("accounted", "groups", "index", "job", "leaf", "node", "pod", "shape", "status", "virtual", "zones")
+    __slots__ = (
+        "accounted",
+        "groups",
+        "index",
+        "job",
+        "leaf",
+        "node",
+        "pod",
+        "shape",
+        "status",
+        "virtual",
+        "was",
+        "zones",
+    )
 
     def __init__(self, index: int, pod: Pod, shape: Shape, job: "JobState", leaf: GangNode) -> None:
         self.index = index
@@ -190,6 +205,7 @@ class TaskState:
         self.groups: tuple[str, ...] = ()
         self.accounted = (0, 0, 0)
         self.virtual = False
+        self.was = PodStatus.PENDING
         self.zones: tuple[str, ...] = ()
 
     @property

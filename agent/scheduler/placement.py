@@ -203,7 +203,7 @@ class Placer:
             now = now and conditions.refuse(task, node, now=True) is None
             zones = conditions.numa.zones(task, node, now=now)
         if task.virtual and node is task.node and sorted(groups) == sorted(task.groups) and zones == task.zones:
-            self.session.move(task, task.pod.status, node, task.groups, False, zones)
+            self.session.move(task, task.was, node, task.groups, False, zones)
         else:
             status = PodStatus.ALLOCATED if now else PodStatus.PIPELINED
             self.session.move(task, status, node, groups, False, zones)

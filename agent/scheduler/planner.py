@@ -106,6 +106,8 @@ class _Result:
         for task in _in_order_of_decision(session):
             self._read_task(context, task)
         for task, (action, why, by) in context.evictions.items():
+            if task.status not in (PodStatus.RELEASING, PodStatus.PIPELINED):
+                continue
             self._evictions.append(_eviction(task, action, why, by))
         self._stale.extend(context.stale)
         self._no_longer_stale.extend(context.no_longer_stale)

@@ -11,9 +11,10 @@ from agent.scheduler.allocate import attempt, place_all
 from agent.scheduler.context import Context
 from agent.scheduler.gangs import JobState, TaskState
 from agent.scheduler.order import JobQueue, request_of
+from agent.scheduler.state import Session
 from agent.scheduler.victims import Batch
 
-RELEASING, PIPELINED = PodStatus.RELEASING, PodStatus.PIPELINED
+PENDING, RELEASING, PIPELINED = PodStatus.PENDING, PodStatus.RELEASING, PodStatus.PIPELINED
 
 
 @dataclass(slots=True)
@@ -35,16 +36,25 @@ def simulate(context: Context, job: JobState, tasks: list[TaskState], batches: l
         for task in batch.tasks:
             if task.active:
                 victims.append(task)
-                session.move(task, RELEASING, task.node, task.groups, virtual=True)
+                evict(session, task)
         jobs[batch.job] = None
     if not _replay(context, job, tasks, jobs):
         session.undo(mark)
         return None
     return Outcome(
         mark,
-        [task for task in victims if task.status == RELEASING],
+        [task for task in victims if task.status in (RELEASING, PENDING)],
         [task for task in victims if task.status == PIPELINED],
     )
+
+
+def evict(session: Session, task: TaskState) -> None:
+    """Evict in this what-if only. A pod that is merely promised room gives the promise back."""
+    task.was = task.status
+    if task.status == PIPELINED:
+        session.move(task, PENDING, None)
+    else:
+        session.move(task, RELEASING, task.node, task.groups, virtual=True, zones=task.zones)
 
 
 def _replay(context: Context, job: JobState, tasks: list[TaskState], victims: dict[JobState, None]) -> bool:

@@ -136,8 +136,7 @@ def _alive(view: WorkloadView, decision: Decision, seen: Observation, mine: Sequ
     troubles = [found for pod in mine if not pod.deleting if (found := _trouble(pod, seen.nodes)) is not None]
     if troubles:
         return _troubled(troubles, running, expected)
-    first_start = not running or (view.gang and not view.status.started_at)
-    if first_start and (waiting or len(mine) < expected):
+    if (not running or (view.gang and _first_time(view))) and (waiting or len(mine) < expected):
         return _pending(seen, waiting, mine, expected)
     if not running:
         return _initializing(mine, seen, expected)
@@ -204,9 +203,13 @@ def _partly(
     starting = _initializing([pod for pod in mine if pod not in running], seen, expected)
     text = f"{head}; {starting.message}"
     if view.gang:
-        first_time = view.status.phase in (Phase.CREATING, Phase.PENDING, Phase.INITIALIZING, Phase.RESUMING)
-        return Finding(Phase.INITIALIZING if first_time else Phase.DEGRADED, text, starting.reasons)
+        return Finding(Phase.INITIALIZING if _first_time(view) else Phase.DEGRADED, text, starting.reasons)
     return Finding(Phase.RUNNING, text, starting.reasons)
+
+
+def _first_time(view: WorkloadView) -> bool:
+    """It has not been up in this attempt: members that come one by one are no trouble yet."""
+    return view.status.phase in (Phase.CREATING, Phase.PENDING, Phase.INITIALIZING, Phase.RESUMING)
 
 
 def _trouble(pod: PodFacts, nodes: Mapping[str, NodeFacts]) -> tuple[str, str] | None:

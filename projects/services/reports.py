@@ -36,7 +36,7 @@ def apply_projects(items: list[InboxItem]) -> None:
             _removed(item)
             continue
         project = rows.get((item.cluster_id, report.name))
-        if project is None or item.report_seq <= project.report_seq:
+        if project is None or item.report_seq < project.report_seq:
             continue
         _take(project, item, report)
         changed.append(project)

@@ -1,6 +1,11 @@
 """Which report may change what: the table of acts and reports, and that order and repetition do not matter."""
 
+import random
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.wire.phases import Phase
 from agent.wire.reports import WorkloadReport
@@ -58,9 +63,37 @@ def test_the_phase_after_a_report(why: str, seen: Seen, told: WorkloadReport, ph
     assert verdict.turned == (phase != seen.phase)
 
 
-@pytest.mark.parametrize("seq", [9, 10])
-def test_an_older_or_equal_report_is_stale(seq: int) -> None:
-    assert judge(row(Phase.RUNNING), report(Phase.PENDING), seq) is None
+def test_an_older_report_is_stale() -> None:
+    assert judge(row(Phase.RUNNING), report(Phase.PENDING), 9) is None
+
+
+def test_a_snapshot_begun_again_carries_the_same_number() -> None:
+    verdict = judge(row(Phase.RUNNING), report(Phase.PENDING), 10)
+    assert verdict is not None and verdict.phase == Phase.PENDING
+
+
+REPORTS = st.lists(st.sampled_from([Phase.PENDING, Phase.RUNNING, Phase.DEGRADED, Phase.COMPLETED]), min_size=1)
+
+
+@given(REPORTS, st.randoms())
+def test_in_any_order_the_newest_report_stands(phases: list[Phase], dice: random.Random) -> None:
+    told = [(11 + index, report(phase)) for index, phase in enumerate(phases)]
+    dice.shuffle(told)
+    seen = row(Phase.CREATING)
+    for seq, one in told:
+        verdict = judge(seen, one, seq)
+        if verdict is not None:
+            seen = replace(seen, phase=verdict.phase, message=verdict.message, report_seq=seq)
+    assert seen.phase == phases[-1]
+
+
+@given(REPORTS, st.sampled_from([STOPPED, DELETED]))
+def test_no_report_from_before_undoes_an_act(phases: list[Phase], desired: str) -> None:
+    acted = Phase.STOPPING if desired == STOPPED else Phase.DELETING
+    for phase in phases:
+        verdict = judge(row(acted, desired), report(phase), 11)
+        ended = desired == STOPPED and phase == Phase.COMPLETED
+        assert verdict is not None and verdict.phase == (phase if ended else acted)
 
 
 def test_a_held_phase_keeps_its_sentence() -> None:

@@ -165,6 +165,17 @@ def test_an_object_that_ended_by_itself_takes_its_document_along(workload: Workl
     assert documents(workload.cluster)[f"workload/{workload.pk}"] is None
 
 
+@pytest.mark.parametrize(("number", "believed"), [(10, True), (11, False)])
+def test_many_vanished_at_once_are_not_believed(project: Project, number: int, believed: bool) -> None:
+    rows = [told(make_workload(project, f"w-{index}"), "Running") for index in range(number)]
+    for row in rows:
+        tell(row.cluster, "Workload", uid=str(row.object_uid))
+    take("workloads")
+    assert Workload.objects.present().count() == (0 if believed else number)
+    kept = [body for key, body in documents(project.cluster).items() if key.startswith("workload/") and body]
+    assert len(kept) == (0 if believed else number)
+
+
 def test_an_object_made_again_keeps_its_row(workload: Workload) -> None:
     told(workload, "Running", uid=str(uuid4()))
     old = str(workload.object_uid)

@@ -3,6 +3,7 @@
 Safe to repeat: reports are absolute and older ones are stale. Acts of a person on the same row wait for the lock.
 """
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,7 @@ from django.utils import timezone
 
 from agent.wire import codec
 from agent.wire.objects import WorkloadSpec
-from agent.wire.phases import Phase
+from agent.wire.phases import FINAL, Phase
 from agent.wire.reports import WorkloadReport
 from clusters.reports import clip, latest, moment, read, uid_of
 from link import services as link
@@ -23,6 +24,8 @@ from workloads.services.lifecycle import mark_deleted
 from workloads.services.pods import apply_pods
 from workloads.services.rows import document_key, spec_columns
 from workloads.specs.phases import Seen, Verdict, judge
+
+log = logging.getLogger(__name__)
 
 REPORTED = (
     "object_uid",
@@ -204,12 +207,27 @@ def _write(rows: list[Workload], changes: list[PhaseChange]) -> None:
 
 
 def _deleted(items: list[InboxItem]) -> None:
-    """Objects that are gone. One of ours that nobody here deleted (time to live, kubectl) takes its document along."""
+    """Objects that are gone. One of ours that nobody here deleted (time to live, kubectl) takes its document along.
+
+    Unless that were many at once: then the report is doubted rather than the cluster emptied, the documents stay, and
+    what is really gone is made again from them.
+    """
     for cluster_id in {item.cluster_id for item in items}:
         uids = [uid for item in items if item.cluster_id == cluster_id and (uid := uid_of(item.uid))]
         rows = Workload.objects.filter(cluster_id=cluster_id, object_uid__in=uids, deleted_at=None)
         gone = list(rows.select_for_update(of=("self",)).order_by("pk"))
+        unasked = [row for row in gone if row.managed and row.desired_phase != DesiredPhase.DELETED]
+        running = [row for row in unasked if row.phase not in FINAL]
+        if len(running) > _plausible(cluster_id):
+            log.warning("cluster %s reports %s workloads gone that run: not believed", cluster_id, len(running))
+            unasked = [row for row in unasked if row.phase in FINAL]
+            gone = [row for row in gone if row not in running]
         mark_deleted([row.pk for row in gone])
-        for row in gone:
-            if row.managed and row.desired_phase != DesiredPhase.DELETED:
-                link.delete_desired(cluster_id=cluster_id, key=document_key(row))
+        for row in unasked:
+            link.delete_desired(cluster_id=cluster_id, key=document_key(row))
+
+
+def _plausible(cluster_id: UUID) -> int:
+    """How many unfinished workloads may vanish in one batch without anybody here having asked."""
+    present = Workload.objects.unfinished().filter(cluster_id=cluster_id, managed=True).count()
+    return max(10, present // 5)

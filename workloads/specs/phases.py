@@ -45,8 +45,11 @@ class Verdict:
 
 
 def judge(row: Seen, report: WorkloadReport, report_seq: int) -> Verdict | None:
-    """What a report does to the phase of a row. Older reports do nothing; later acts of a person are not undone."""
-    if report_seq <= row.report_seq:
+    """What a report does to the phase of a row. Older reports do nothing; later acts of a person are not undone.
+
+    Equal numbers are not older: all pages of a snapshot, and of one begun again, carry the same.
+    """
+    if report_seq < row.report_seq:
         return None
     if _predates_the_act(row, report):
         return Verdict(row.phase, row.message, turned=False)

@@ -2,8 +2,10 @@
 
 from agent.domain.quantities import MILLI
 from agent.scheduler import evict
+from agent.scheduler.capacity import over_capacity
 from agent.scheduler.context import Context
 from agent.scheduler.gangs import JobState, TaskState
+from agent.scheduler.order import request_of
 from agent.scheduler.room import Wanted
 from agent.scheduler.simulation import Outcome
 from agent.scheduler.solver import Search, room_for, solve
@@ -14,11 +16,13 @@ def consolidate(context: Context) -> None:
     """Let each waiting preemptible job ask others to move, in turn. Spreading pools do not consolidate."""
     strategy = context.placer.strategy
     if not (strategy.gpu_spread or strategy.cpu_spread):
-        evict.run(context, "consolidation", _attempt, lambda job: None)
+        evict.run(
+            context, "consolidation", _attempt, lambda job: None, lambda job, tasks: _may_try(context, job, tasks)
+        )
 
 
 def _attempt(context: Context, index: VictimIndex, job: JobState, tasks: list[TaskState]) -> Outcome | None:
-    if not job.preemptible or not _enough_free(context, tasks):
+    if not _enough_free(context, tasks):
         return None
 
     def wanted(batch: Batch) -> bool:
@@ -33,6 +37,11 @@ def _attempt(context: Context, index: VictimIndex, job: JobState, tasks: list[Ta
         most=context.config.max_consolidation_victims,
     )
     return solve(search)
+
+
+def _may_try(context: Context, job: JobState, tasks: list[TaskState]) -> bool:
+    """Moving others about changes nobody's quota, so a queue that is full stays full."""
+    return job.preemptible and over_capacity(job, request_of(tasks, context.largest_device)) is None
 
 
 def _enough_free(context: Context, tasks: list[TaskState]) -> bool:

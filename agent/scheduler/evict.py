@@ -15,10 +15,17 @@ from agent.scheduler.victims import VictimIndex
 Attempt = Callable[[Context, VictimIndex, JobState, list[TaskState]], Outcome | None]
 
 
-def run(context: Context, action: str, attempt: Attempt, scope: Callable[[JobState], QueueState | None]) -> None:
+def run(
+    context: Context,
+    action: str,
+    attempt: Attempt,
+    scope: Callable[[JobState], QueueState | None],
+    allowed: Callable[[JobState, list[TaskState]], bool] | None = None,
+) -> None:
     """Let every waiting job try once, in turn: an elastic gang grows by one pod a plan at others' expense.
 
-    ``scope``: within what a failure tells about harder jobs.
+    ``scope``: within what a failure tells about harder jobs. ``allowed``: what is false for others must not count as
+    a failure.
     """
     candidates = [job for job in context.jobs if job.waiting and job.root.ready and not _delayed(context, job)]
     if not candidates:
@@ -32,7 +39,7 @@ def run(context: Context, action: str, attempt: Attempt, scope: Callable[[JobSta
     failed = FailedShapes()
     while (job := line.pop()) is not None:
         tasks = job.root.next_tasks()
-        if not tasks or failed.covers(scope(job), job, tasks):
+        if not tasks or (allowed is not None and not allowed(job, tasks)) or failed.covers(scope(job), job, tasks):
             continue
         outcome = attempt(context, index, job, tasks)
         if outcome is None:

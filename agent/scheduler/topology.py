@@ -88,12 +88,10 @@ def _alike(tasks: Sequence[TaskState]) -> bool:
 
 def measure(root: Domain, tasks: Sequence[TaskState], device_memory: int) -> None:
     """Set ``fits`` and ``ratio`` of every domain for these pods."""
+    total = tuple(sum(column) for column in zip(*(_need(task, device_memory) for task in tasks), strict=True))
+    _weigh(root, total, len(tasks))
     if _alike(tasks):
-        largest = _largest(tasks, device_memory)
-        _count(root, largest, len(tasks))
-    else:
-        total = tuple(sum(column) for column in zip(*(_need(task, device_memory) for task in tasks), strict=True))
-        _weigh(root, total, len(tasks))
+        _count(root, _largest(tasks, device_memory))
 
 
 def _need(task: TaskState, device_memory: int) -> Need:
@@ -111,13 +109,12 @@ def _largest(tasks: Sequence[TaskState], device_memory: int) -> tuple[int, int, 
     return gpu, cpu, memory, tuple(extras.items()), shared
 
 
-def _count(domain: Domain, need: tuple[int, int, int, tuple[tuple[str, int], ...], bool], wanted: int) -> int:
+def _count(domain: Domain, need: tuple[int, int, int, tuple[tuple[str, int], ...], bool]) -> int:
     """Pods that fit, node by node, summed up the tree."""
     if domain.children:
-        domain.fits = sum(_count(child, need, wanted) for child in domain.children.values())
+        domain.fits = sum(_count(child, need) for child in domain.children.values())
     else:
         domain.fits = sum(_pods_on(node, need) for node in domain.nodes)
-    domain.ratio = wanted / domain.fits if domain.fits else NOTHING_FREE
     return domain.fits
 
 

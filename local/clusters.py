@@ -98,11 +98,26 @@ def enrol(rest: Rest, state: State, member: Member, binaries: Binaries, cluster:
     return True
 
 
-def agent(member: Member, directory: Path, port: int, depends_on: tuple[str, ...]) -> ProcessSpec:
+def dcgm_simulator(member: Member, directory: Path, port: int) -> ProcessSpec:
+    """A DCGM exporter for the GPUs that exist in name only, so that charts of their use have points."""
+    kubeconfig = str(member.kubernetes.kubeconfig)
+    return ProcessSpec(
+        name=f"{member.name}.dcgm-simulator",
+        argv=(sys.executable, "-m", "local.dcgm_simulator", "--kubeconfig", kubeconfig, "--port", str(port)),
+        log=directory / "logs" / f"{member.name}-dcgm-simulator.log",
+        env=own_environment(),
+        cwd=directory,
+        probe=functools.partial(listens, "127.0.0.1", port),
+        depends_on=(f"{member.name}.kube-apiserver",),
+    )
+
+
+def agent(member: Member, directory: Path, port: int, dcgm_port: int, depends_on: tuple[str, ...]) -> ProcessSpec:
     """The agent's roles as one process with the ServiceAccount that the manifest made; its health is on ``port``."""
     environment = {
         "RUNAI_LOCAL": "1",
         "RUNAI_AGENT_PORT": str(port),
+        "RUNAI_DCGM_URL": f"http://127.0.0.1:{dcgm_port}/metrics",
         "PYTHONUNBUFFERED": "1",
         **own_environment(),
     }

@@ -25,7 +25,11 @@ def type_name(workload_type: str) -> str:
 
 def workload(row: Workload, tenant_id: int) -> Json:
     """An item of the list. Names must be joined: ``Workload.objects.for_list()``."""
-    project, compute = row.project, row.spec.get("compute") or {}
+    return _identity(row, tenant_id) | _state(row) | _asked(row)
+
+
+def _identity(row: Workload, tenant_id: int) -> Json:
+    project = row.project
     return {
         "id": str(row.pk),
         "name": row.name,
@@ -39,6 +43,15 @@ def workload(row: Workload, tenant_id: int) -> Json:
         "namespace": project.namespace,
         "source": row.source,
         "submittedBy": row.submitted_by,
+        "createdAt": timestamp(row.created_at),
+        "updatedAt": timestamp(row.updated_at),
+        "completedAt": timestamp(row.completed_at),
+        "deletedAt": timestamp(row.deleted_at),
+    }
+
+
+def _state(row: Workload) -> Json:
+    return {
         "phase": row.phase,
         "phaseMessage": row.message,
         "phaseReason": row.reasons[0].get("code") if row.reasons else None,
@@ -46,12 +59,24 @@ def workload(row: Workload, tenant_id: int) -> Json:
         "k8sPhase": row.phase,
         "k8sPhaseUpdatedAt": timestamp(row.phase_since),
         "conditions": [],
+        "runningPods": row.running_pods,
+        "allocatedResources": {"gpu": row.allocated_gpu_milli / 1000},
+        "currentNodePools": row.node_pools,
+        "actionsSupport": {
+            "delete": row.desired_phase != DesiredPhase.DELETED,
+            "suspend": may_suspend(Phase(row.phase), row.desired_phase),
+        },
+    }
+
+
+def _asked(row: Workload) -> Json:
+    compute = row.spec.get("compute") or {}
+    return {
         "priority": row.priority,
         "priorityClassName": row.priority_class,
         "preemptible": row.preemptible,
         "category": row.category,
         "distributedFramework": row.framework,
-        "runningPods": row.running_pods,
         "requestedPods": _pods(row),
         "workloadRequestedResources": _resources(
             compute, row.requested_gpu_milli, row.requested_cpu_milli, row.requested_memory_bytes
@@ -59,20 +84,10 @@ def workload(row: Workload, tenant_id: int) -> Json:
         "podsRequestedResources": _resources(
             compute, _pod_gpu_milli(compute), compute.get("cpuMilli"), compute.get("memoryBytes")
         ),
-        "allocatedResources": {"gpu": row.allocated_gpu_milli / 1000},
-        "actionsSupport": {
-            "delete": row.desired_phase != DesiredPhase.DELETED,
-            "suspend": may_suspend(Phase(row.phase), row.desired_phase),
-        },
         "requestedNodePools": row.requested_node_pools,
-        "currentNodePools": row.node_pools,
         "images": [row.image],
         "command": shlex.join(row.spec.get("command") or []),
         "arguments": shlex.join(row.spec.get("args") or []),
-        "createdAt": timestamp(row.created_at),
-        "updatedAt": timestamp(row.updated_at),
-        "completedAt": timestamp(row.completed_at),
-        "deletedAt": timestamp(row.deleted_at),
     }
 
 

@@ -87,16 +87,25 @@ def _resources(amount: list[int] | Vector) -> dict[str, str]:
 class QueueReporter:
     """Writes the status of queues whose numbers changed, at most once a second, when nothing urgent is on its way."""
 
-    def __init__(self, kube: Kube, store: Store, *, leading: Callable[[], bool], busy: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        store: Store,
+        snapshot: Callable[[], Snapshot],
+        *,
+        leading: Callable[[], bool],
+        busy: Callable[[], bool],
+    ) -> None:
         self._kube = kube
         self._store = store
         self._leading = leading
         self._busy = busy
-        self._latest: tuple[Snapshot, Mapping[str, QueueShares]] | None = None
+        self._snapshot = snapshot
+        self._shares: Mapping[str, QueueShares] = {}
         self._changed = asyncio.Event()
 
-    def take(self, snapshot: Snapshot, shares: Mapping[str, QueueShares]) -> None:
-        self._latest = (snapshot, shares)
+    def take(self, shares: Mapping[str, QueueShares]) -> None:
+        self._shares = shares
         self._changed.set()
 
     async def run(self) -> None:
@@ -108,8 +117,8 @@ class QueueReporter:
                     break
                 await asyncio.sleep(EVERY_S)
             self._changed.clear()
-            if self._latest is not None and self._leading():
-                await self._write(queue_statuses(*self._latest))
+            if self._leading():
+                await self._write(queue_statuses(self._snapshot(), self._shares))
 
     async def _write(self, wanted: Mapping[str, dict[str, Any]]) -> None:
         due = [(name, status) for name, status in wanted.items() if self._differs(name, status)]

@@ -37,8 +37,11 @@ log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
 """While something waits, a cycle at least this often: delays run out, minimum run times pass."""
-REST = 1.0
-"""After a cycle, pause this many times as long as it took, so that watches and binds get their turn."""
+REST = 0.2
+BUSY_REST = 1.0
+"""After a cycle, pause this many times as long as it took, so that watches and binds get their turn; longer while
+binds are on their way, for then the cycle that follows is worth more."""
+BUSY_BACKLOG = 8
 
 CYCLE = Histogram(
     "runai_e2e_scheduling_latency_seconds",
@@ -88,13 +91,16 @@ class Scheduler:
             on_failed=self._reporter.bind_failed,
             on_evicted=self._reporter.evicted,
         )
-        self._queues = QueueReporter(kube, stores[QUEUE], leading=self._leading, busy=self._busy)
+        self._queues = QueueReporter(kube, stores[QUEUE], self._snapshot, leading=self._leading, busy=self._busy)
 
     def _leading(self) -> bool:
         return self._context.leading
 
     def _busy(self) -> bool:
         return not self._executor.idle
+
+    def _snapshot(self) -> Snapshot:
+        return self._mirror.snapshot(time.time_ns())
 
     def _woken(self) -> None:
         self._wake.set()
@@ -141,7 +147,7 @@ class Scheduler:
                 continue
             took = self._cycle()
             self._context.health.set(True)
-            await asyncio.sleep(took * REST)
+            await asyncio.sleep(took * (BUSY_REST if self._executor.backlog > BUSY_BACKLOG else REST))
 
     async def _wait(self) -> None:
         """Until something happened, or for a tick while something waits."""
@@ -167,9 +173,7 @@ class Scheduler:
         self._executor.carry_out(decided)
         self._mirror.note(decided, now)
         self._reporter.take(decided, now)
-        self._queues.take(
-            self._mirror.snapshot(now) if decided.binds or decided.evictions else snapshot, decided.shares
-        )
+        self._queues.take(decided.shares)
         took = time.perf_counter() - started
         self._measure(snapshot, decided, took)
         return took

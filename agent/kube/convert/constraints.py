@@ -12,10 +12,8 @@ _interned: dict[Constraints, Constraints] = {}
 _INTERNED_MOST = 20_000
 
 
-def constraints_of(
-    pod: Obj, missing: tuple[str, ...] = (), volumes: tuple[tuple[NodeTerm, ...], ...] = ()
-) -> Constraints:
-    """``missing``: objects it names that do not exist; ``volumes``: node terms of its bound volumes."""
+def constraints_of(pod: Obj, volumes: tuple[tuple[NodeTerm, ...], ...] = ()) -> Constraints:
+    """``volumes``: node terms of its bound volumes."""
     spec, namespace = pod.get("spec") or {}, pod["metadata"].get("namespace", "")
     affinity = spec.get("affinity") or {}
     node_affinity = affinity.get("nodeAffinity") or {}
@@ -34,7 +32,6 @@ def constraints_of(
         preferred_pods=(*_preferred(near, namespace, 1), *_preferred(apart, namespace, -1)),
         host_ports=tuple(host_ports(spec)),
         volumes=volumes,
-        missing=missing,
     )
     return intern(found)
 

@@ -61,6 +61,8 @@ class Demand:
         """uid → until when (ns) it is not tried again after a failed bind."""
         self.missing: dict[str, tuple[str, ...]] = {}
         """uid → objects it needs that do not exist (``"ConfigMap ns/name"``)."""
+        self.unresolved: set[str] = set()
+        """uids of pods that name objects of which is not known yet whether they exist."""
         self.priorities = read.Priorities({})
         self.aliases: Mapping[str, Mapping[str, str]] = {}
         self._stored: dict[str, Obj] = {}
@@ -102,6 +104,7 @@ class Demand:
         self.leaving.discard(uid)
         self.held.pop(uid, None)
         self.missing.pop(uid, None)
+        self.unresolved.discard(uid)
         self._releasing.discard(uid)
         self.pending.discard(uid)
         self.refused.pop(f"pod/{entry.pod.key}", None)
@@ -128,7 +131,7 @@ class Demand:
         status = state_of(obj, now)
         if status == PodStatus.PENDING and (assumed := self.assumed.get(uid)):
             status = PodStatus.BINDING
-        elif status == PodStatus.PENDING and (uid in self.held or asked.wrong is not None):
+        elif status == PodStatus.PENDING and (self._paused(uid) or asked.wrong is not None):
             status = PodStatus.GATED
         elif uid in self.leaving and status in (PodStatus.RUNNING, PodStatus.BOUND):
             status = PodStatus.RELEASING
@@ -140,11 +143,15 @@ class Demand:
             subgroup=(obj["metadata"].get("labels") or {}).get(names.SUBGROUP_NAME, ""),
             status=status,
             request=asked.request,
-            constraints=constraints_of(obj, self.missing.get(uid, ())),
+            constraints=constraints_of(obj),
         )
         if assumed is not None:
             pod = replace(pod, node=assumed.node, gpu_groups=assumed.gpu_groups)
         return old if old == pod and old is not None else pod
+
+    def _paused(self, uid: str) -> bool:
+        """Whether it must not be placed now, for a reason that planning need not know."""
+        return uid in self.held or uid in self.unresolved or bool(self.missing.get(uid))
 
     def _leave_group(self, uid: str, group: str) -> None:
         left = self.members.get(group)

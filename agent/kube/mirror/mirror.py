@@ -125,8 +125,11 @@ class Mirror:
         group = self._group_key(obj)
         if group is None:
             return
+        needs = [(kind, obj["metadata"]["namespace"], name) for kind, name in named_objects(obj)]
+        if needs and uid not in self.demand.entries:
+            self.demand.unresolved.add(uid)
         before, pod = self.demand.put_pod(obj, group, self._clock())
-        self._note_needs(uid, obj, pod)
+        self._note_needs(uid, needs, pod)
         if before is not pod and not _quiet(before, pod):
             self._wake()
 
@@ -194,7 +197,9 @@ class Mirror:
 
     def set_missing(self, uid: str, missing: tuple[str, ...]) -> None:
         """Which of the objects that a pod names do not exist."""
-        if self.demand.missing.get(uid, ()) != missing and uid in self.demand.entries:
+        known = uid not in self.demand.unresolved
+        self.demand.unresolved.discard(uid)
+        if uid in self.demand.entries and not (known and self.demand.missing.get(uid, ()) == missing):
             self.demand.missing[uid] = missing
             self.demand.review(uid, self._clock())
             self._wake()
@@ -243,13 +248,12 @@ class Mirror:
     def virtual_group(self, key: str) -> Group | None:
         return None if self.demand.stored(key) is not None else self.demand.virtual.get(key)
 
-    def _note_needs(self, uid: str, obj: Obj, pod: Pod) -> None:
+    def _note_needs(self, uid: str, needs: list[Need], pod: Pod) -> None:
         """Only pods that wait need to know what is missing."""
         self._forget_needs(uid)
         if pod.status not in (PodStatus.PENDING, PodStatus.GATED):
             return
-        for kind, name in named_objects(obj):
-            need = (kind, pod.namespace, name)
+        for need in needs:
             self.wanted_objects.setdefault(need, set()).add(uid)
             self._needs.setdefault(uid, []).append(need)
 

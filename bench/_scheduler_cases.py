@@ -72,7 +72,9 @@ class Builder:
                 )
             )
 
-    def snapshot(self, cluster: tuple[Node, ...], queues: list[Queue], topologies: tuple[Topology, ...] = ()) -> Snapshot:
+    def snapshot(
+        self, cluster: tuple[Node, ...], queues: list[Queue], topologies: tuple[Topology, ...] = ()
+    ) -> Snapshot:
         return Snapshot(
             nodes=cluster,
             queues=tuple(queues),
@@ -150,9 +152,7 @@ def many_queues(count: int, jobs: int, queues: int) -> Snapshot:
     cluster, build = nodes(count), Builder()
     departments = -(-queues // 4)
     tree = [department(f"dept-{i}", GPUS * count // departments) for i in range(departments)]
-    tree += [
-        leaf(f"queue-{i}", f"dept-{i // 4}", GPUS * count // queues, created=i) for i in range(queues)
-    ]
+    tree += [leaf(f"queue-{i}", f"dept-{i // 4}", GPUS * count // queues, created=i) for i in range(queues)]
     for index in range(jobs):
         build.job(f"job-{index:06d}", f"queue-{index % queues}")
     return build.snapshot(cluster, tree)

@@ -5,6 +5,7 @@ One JSON object a line: case, size, seconds (best of ``--repeat``), seconds to b
 
 import argparse
 import gc
+import itertools
 import json
 import math
 import resource
@@ -116,12 +117,16 @@ def measure(case: Case, repeat: int) -> dict:
 
 def exponents(lines: list[dict]) -> Iterator[dict]:
     """Growth between consecutive sizes of a case: log(time ratio) / log(size ratio)."""
-    for before, after in zip(lines, lines[1:], strict=False):
+    for before, after in itertools.pairwise(lines):
         if before["case"] == after["case"] and before["seconds"] > 0:
             ratio = math.log(after["size"][-1] / before["size"][-1])
             growth = math.log(after["seconds"] / before["seconds"]) / ratio
-            yield {"case": f"{after['case']}: growth", "from": before["size"], "to": after["size"],
-                   "exponent": round(growth, 2)}
+            yield {
+                "case": f"{after['case']}: growth",
+                "from": before["size"],
+                "to": after["size"],
+                "exponent": round(growth, 2),
+            }
 
 
 def main(argv: list[str]) -> int:

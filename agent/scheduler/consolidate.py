@@ -6,9 +6,10 @@ from agent.scheduler.capacity import over_capacity
 from agent.scheduler.context import Context
 from agent.scheduler.gangs import JobState, TaskState
 from agent.scheduler.order import request_of
+from agent.scheduler.reach import too_few_domains
 from agent.scheduler.room import Wanted
 from agent.scheduler.simulation import Outcome
-from agent.scheduler.solver import Search, room_for, solve
+from agent.scheduler.solver import Search, solve
 from agent.scheduler.victims import Batch, VictimIndex, VictimWalk
 
 
@@ -22,7 +23,7 @@ def consolidate(context: Context) -> None:
 
 
 def _attempt(context: Context, index: VictimIndex, job: JobState, tasks: list[TaskState]) -> Outcome | None:
-    if not _enough_free(context, tasks):
+    if not _enough_free(context, tasks) or too_few_domains(context, tasks):
         return None
 
     def wanted(batch: Batch) -> bool:
@@ -47,5 +48,5 @@ def _may_try(context: Context, job: JobState, tasks: list[TaskState]) -> bool:
 def _enough_free(context: Context, tasks: list[TaskState]) -> bool:
     """Whether the pool's free devices, all together, cover the request."""
     wanted = Wanted(tasks, context.smallest_device)
-    room = room_for(context, tasks, max(wanted.unit, MILLI if wanted.unit else 0))
+    room = context.room_for(tasks, max(wanted.unit, MILLI if wanted.unit else 0))
     return room.total >= wanted.total

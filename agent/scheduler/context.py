@@ -18,7 +18,8 @@ from agent.scheduler.victims import VictimIndex
 class Context:
     """One pool's planning. ``totals`` [milli-GPU, milli-CPU, bytes]; device sizes in MiB.
 
-    ``blocked``: the capacity rule that stopped a job last. ``evictions``: task -> (action, reason, by), in order.
+    ``spent``: moves simulated in vain in the current action. ``blocked``: the capacity rule that stopped a job last.
+    ``evictions``: task -> (action, reason, by), in order. ``notes``: what an action found out about a job.
     """
 
     config: Config
@@ -31,6 +32,7 @@ class Context:
     smallest_device: int
     largest_device: int
     node_count: int = 0
+    spent: int = 0
     topologies: Mapping[str, Topology] = field(default_factory=dict)
     blocked: dict[JobState, tuple[str, QueueState, int]] = field(default_factory=dict)
     evictions: dict[TaskState, tuple[str, Reason, str]] = field(default_factory=dict)
@@ -39,3 +41,14 @@ class Context:
     stale: list[str] = field(default_factory=list)
     no_longer_stale: list[str] = field(default_factory=list)
     rooms: dict[tuple[int, int], Room] = field(default_factory=dict)
+
+    def room_for(self, tasks: list[TaskState], unit: int) -> Room:
+        """The shared room for these pods, up to date; nodes they may not use are left out when they are all alike."""
+        shapes = {task.shape for task in tasks}
+        shape = shapes.pop() if len(shapes) == 1 else None
+        key = (-1 if shape is None else shape.index, unit)
+        room = self.rooms.get(key)
+        if room is None:
+            room = self.rooms[key] = Room(self.session, self.placer.nodes, shape, unit, self.placer.rules)
+        room.catch_up()
+        return room

@@ -37,6 +37,7 @@ def run(
     depth = context.config.queue_depth.get(action)
     line = JobQueue(context.session, candidates, context.totals, context.smallest_device, depth=depth)
     failed = FailedShapes()
+    context.spent = 0
     while (job := line.pop()) is not None:
         tasks = job.root.next_tasks()
         if not tasks or (allowed is not None and not allowed(job, tasks)) or failed.covers(scope(job), job, tasks):

@@ -4,6 +4,7 @@ from agent.scheduler import evict
 from agent.scheduler.context import Context
 from agent.scheduler.gangs import JobState, TaskState
 from agent.scheduler.protection import preempt_min_runtime, protected
+from agent.scheduler.reach import out_of_reach, too_few_domains
 from agent.scheduler.simulation import Outcome
 from agent.scheduler.solver import Search, solve
 from agent.scheduler.victims import Batch, VictimIndex, VictimWalk
@@ -20,6 +21,10 @@ def _attempt(context: Context, index: VictimIndex, job: JobState, tasks: list[Ta
             context, batch, preempt_min_runtime(context, batch.job)
         )
 
+    within = (batch for batch in index.line(job.queue) if wanted(batch))
+    if why := too_few_domains(context, tasks) or out_of_reach(context, job, tasks, within):
+        context.notes[job] = why
+        return None
     search = Search(
         context,
         job,

@@ -9,6 +9,7 @@ from agent.scheduler.entitlement import QueueState, Vector
 from agent.scheduler.gangs import JobState, TaskState
 from agent.scheduler.order import request_of
 from agent.scheduler.protection import protected, reclaim_min_runtime
+from agent.scheduler.reach import out_of_reach, short_of_victims, too_few_domains
 from agent.scheduler.simulation import Outcome
 from agent.scheduler.solver import Search, solve
 from agent.scheduler.victims import Batch, VictimIndex, VictimWalk
@@ -40,6 +41,13 @@ def _attempt(context: Context, index: VictimIndex, job: JobState, tasks: list[Ta
     def wanted(batch: Batch) -> bool:
         return not protected(context, batch, reclaim_min_runtime(context, job, batch.job))
 
+    if why := too_few_domains(context, tasks) or short_of_victims(context, index, job, tasks, queues, request):
+        context.notes[job] = why
+        return None
+    within = (batch for queue in queues for batch in index.line(queue) if wanted(batch))
+    if why := out_of_reach(context, job, tasks, within):
+        context.notes[job] = why
+        return None
     before = {queue: list(queue.allocated) for queue in context.session.queues.values()}
     search = Search(
         context,

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 
 from agent.scheduler.context import Context
 from agent.scheduler.gangs import JobState, TaskState
-from agent.scheduler.room import Promise, Room, Wanted
+from agent.scheduler.room import Promise, Wanted
 from agent.scheduler.simulation import Outcome, simulate
 from agent.scheduler.victims import Batch, VictimWalk
 
-SEARCH_STEPS = 400_000
-"""Moves of pods that the search for one job may simulate; what is left undone waits for the next plan (KAI's B16)."""
+JOB_STEPS, ACTION_STEPS, LEAST_STEPS = 40_000, 400_000, 2_000
+"""Moves of pods that may be simulated in vain: for one job, for all jobs of an action, and for a job that comes after
+the action's are used up, so that one hard job never ends the action for those behind it (KAI's B16)."""
 
 
 @dataclass(slots=True)
@@ -30,6 +31,10 @@ class Search:
     most: int = -1
     failed: set[frozenset[int]] = field(default_factory=set)
     spent: int = 0
+
+    @property
+    def budget(self) -> int:
+        return JOB_STEPS if self.context.spent < ACTION_STEPS else LEAST_STEPS
 
 
 Generator = Callable[["Probe"], Iterator[list[Batch]]]
@@ -73,7 +78,7 @@ class Probe:
     def __init__(self, search: Search, tasks: list[TaskState], recorded: list[Batch]) -> None:
         context = search.context
         self.wanted = Wanted(tasks, context.smallest_device)
-        self.room = room_for(context, tasks, self.wanted.unit)
+        self.room = context.room_for(tasks, self.wanted.unit)
         self.recorded = recorded
         self.base = Promise(self.room)
         for batch in recorded:
@@ -105,18 +110,6 @@ class Probe:
                 mine[other] = mine.get(other, 0) + amount
 
 
-def room_for(context: Context, tasks: list[TaskState], unit: int) -> Room:
-    """The shared room for these pods, up to date; nodes they may not use are left out when they are all alike."""
-    shapes = {task.shape for task in tasks}
-    shape = shapes.pop() if len(shapes) == 1 else None
-    key = (-1 if shape is None else shape.index, unit)
-    room = context.rooms.get(key)
-    if room is None:
-        room = context.rooms[key] = Room(context.session, context.placer.nodes, shape, unit, context.placer.rules)
-    room.catch_up()
-    return room
-
-
 def _probe(
     search: Search, generator: Generator, size: int, recorded: list[Batch]
 ) -> tuple[Outcome, list[Batch]] | None:
@@ -144,7 +137,7 @@ def _probe(
             found = _try(search, tasks, chosen)
             if found:
                 return found, chosen
-            if search.spent > SEARCH_STEPS:
+            if search.spent > search.budget:
                 return None
     return None
 
@@ -154,13 +147,15 @@ def _try(search: Search, tasks: list[TaskState], batches: list[Batch]) -> Outcom
     fingerprint = frozenset((len(tasks), *map(id, batches)))
     if fingerprint in search.failed:
         return None
-    search.spent += len(tasks) + sum(len(batch.tasks) for batch in batches)
     outcome = simulate(search.context, search.job, tasks, batches)
     if outcome is not None:
         if search.valid(outcome):
             return outcome
         search.context.session.undo(outcome.mark)
     search.failed.add(fingerprint)
+    cost = len(tasks) + sum(len(batch.tasks) for batch in batches)
+    search.spent += cost
+    search.context.spent += cost
     return None
 
 

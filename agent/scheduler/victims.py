@@ -79,6 +79,8 @@ class VictimIndex:
         self._batches: dict[JobState, list[Batch]] = {}
         self._lines: dict[QueueState, list[Batch]] = {}
         self._starts: dict[QueueState, int] = {}
+        self._totals: dict[QueueState, int] = {}
+        self._largest: dict[QueueState, int] = {}
         for job in jobs:
             if job.preemptible and any(leaf.active for leaf in job.root.leaves()):
                 self._enter(job)
@@ -89,12 +91,21 @@ class VictimIndex:
     def queues(self) -> Iterable[QueueState]:
         return self._lines.keys()
 
-    def jobs(self, queue: QueueState) -> Iterator[JobState]:
-        return (batch.job for batch in self.line(queue))
+    def total(self, queue: QueueState) -> int:
+        """Milli-GPU of all the queue's batches."""
+        return self._totals.get(queue, 0)
+
+    def largest(self, queue: QueueState) -> int:
+        """Milli-GPU of the largest batch the queue ever had in this plan."""
+        return self._largest.get(queue, 0)
 
     def _enter(self, job: JobState) -> None:
         found = [batch for batch in batches_of(self._session, job) if not (job.semi and batch.core)]
         self._batches[job] = found
+        queue = job.queue
+        for batch in found:
+            self._totals[queue] = self._totals.get(queue, 0) + batch.amount[0]
+            self._largest[queue] = max(self._largest.get(queue, 0), batch.amount[0])
         self._versions[job] = job.version
 
     def renew(self, jobs: Iterable[JobState]) -> None:
@@ -104,6 +115,7 @@ class VictimIndex:
                 continue
             for batch in self._batches.pop(job, ()):
                 batch.dead = True
+                self._totals[job.queue] -= batch.amount[0]
             if not any(leaf.active for leaf in job.root.leaves()):
                 continue
             self._enter(job)

@@ -12,6 +12,7 @@ from projects.models import Project
 from runai_cp.lib.errors import NotFound
 from tenants.context import in_tenant, ready_schemas
 from workloads.models import Event, Pod
+from workloads.services.commands import settle_acts
 from workloads.services.ingest import apply_reports
 from workloads.services.lifecycle import finish_deletions
 from workloads.services.lifecycle import withdraw_cluster as withdraw_workloads_of_cluster
@@ -49,11 +50,12 @@ def withdraw_cluster(schema_name: str, cluster_id: str) -> None:
 
 @shared_task(name="workloads.tasks.sweep")
 def sweep() -> None:
-    """Repeats what a lost message would have done: finished deletions, and projects that wait for their workloads."""
+    """Repeats what a lost message would have done: ended deletions and acts, projects that wait for workloads."""
     for schema_name in ready_schemas():
         try:
             with in_tenant(schema_name):
                 finish_deletions()
+                settle_acts()
                 for project in Project.objects.filter(delete_requested_at__isnull=False).with_names():
                     withdraw_workloads_of_project(project)
         except NotFound:

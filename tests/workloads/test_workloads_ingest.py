@@ -6,8 +6,10 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from access.services.bootstrap import system_actor
+from link.models import Command
 from projects.models import Project
 from runai_cp.lib.errors import Conflict
 from tests.fixtures_rooms import (
@@ -22,7 +24,7 @@ from tests.fixtures_rooms import (
     workload_report,
 )
 from workloads.models import Event, PhaseChange, Pod, Source, Workload
-from workloads.services import delete_workload, finish_deletions, resume_workload, suspend_workload
+from workloads.services import delete_workload, finish_deletions, resume_workload, settle_acts, suspend_workload
 
 
 def told(workload: Workload, phase: str, *, seq: int | None = None, **more: Any) -> Workload:
@@ -242,3 +244,16 @@ def test_a_batch_costs_the_same_for_any_size(project: Project) -> None:
             take("workloads")
         spent.append(len(seen))
     assert spent[0] == spent[1]
+
+
+@pytest.mark.parametrize(("state", "phase"), [("failed", "Running"), ("expired", "Running"), ("succeeded", "Stopping")])
+def test_an_act_the_cluster_could_not_carry_out_is_undone(project: Project, state: str, phase: str) -> None:
+    tell(project.cluster, "Workload", kubectl_report(phase="Running"))
+    take("workloads")
+    row = suspend_workload(actor=system_actor(), workload=Workload.objects.get())
+    assert settle_acts() == 0 and Workload.objects.get().phase == "Stopping"
+    Command.objects.filter(pk=row.command_id).update(state=state, ended_at=timezone.now(), output="no such object")
+    assert settle_acts() == (state != "succeeded")
+    row.refresh_from_db()
+    assert (row.phase, row.command_id) == (phase, None)
+    assert ("could not suspend it: no such object" in row.message) == (state != "succeeded")

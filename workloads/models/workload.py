@@ -45,6 +45,9 @@ class Workload(models.Model):
     """Raised by every change that a person makes; acts compare and set it."""
     desired_phase = models.CharField(max_length=8, choices=DesiredPhase.choices, default=DesiredPhase.RUNNING)
 
+    command_id = models.UUIDField(null=True)
+    """The act under way on what kubectl made; settled when the command has ended (``services.commands``)."""
+
     # Facts for lists, taken from the spec when it is written.
     image = models.CharField(max_length=512, blank=True)
     priority = models.IntegerField(default=50)
@@ -97,6 +100,12 @@ class Workload(models.Model):
             models.Index(fields=["-created_at", "id"], name="workload_newest", condition=models.Q(deleted_at=None)),
             models.Index(
                 fields=["project", "-created_at"], name="workload_of_project", condition=models.Q(deleted_at=None)
+            ),
+            models.Index(fields=["command_id"], name="workload_act", condition=models.Q(command_id__isnull=False)),
+            models.Index(
+                fields=["cluster"],
+                name="workload_leaving",
+                condition=models.Q(deleted_at=None, desired_phase="Deleted"),
             ),
             models.Index(fields=["phase"], name="workload_phase", condition=models.Q(deleted_at=None)),
             models.Index(fields=["-deleted_at"], name="workload_deleted", condition=models.Q(deleted_at__isnull=False)),

@@ -1,6 +1,7 @@
 """Verbs of the workloads room: each one transaction, permission first, audit entry inside, document or command last."""
 
 from workloads.services.clone import clone_request
+from workloads.services.commands import settle_acts
 from workloads.services.delivery import Delivery, delivery
 from workloads.services.history import HistoryRecord, history
 from workloads.services.lifecycle import (
@@ -28,6 +29,7 @@ __all__ = [
     "read_workload_log",
     "request_of_yaml",
     "resume_workload",
+    "settle_acts",
     "submit_workload",
     "suspend_workload",
     "withdraw_cluster",

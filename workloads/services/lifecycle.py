@@ -23,11 +23,10 @@ from projects.services.projects import finish_removal
 from runai_cp.lib.errors import Conflict
 from workloads.models import DesiredPhase, PhaseChange, Workload
 from workloads.querysets import WorkloadQuerySet
+from workloads.services.commands import send_act
 from workloads.services.rows import document, document_key, spec_of
 from workloads.specs.phases import MESSAGES, may_resume, may_suspend
 
-COMMAND_SECONDS = 24 * 3600
-"""How long an act on a kubectl-made workload waits for a cluster that is away."""
 BATCH = 500
 
 
@@ -64,7 +63,7 @@ def _set_suspend(actor: Actor, workload: Workload, *, suspend: bool) -> Workload
     if workload.managed:
         link.put_desired(cluster_id=workload.cluster_id, key=document_key(workload), body=document(workload, spec))
     else:
-        _command(workload, Kind.WORKLOAD_SUSPEND, {"suspend": suspend})
+        send_act(workload, Kind.WORKLOAD_SUSPEND, {"suspend": suspend})
     return workload
 
 
@@ -84,7 +83,7 @@ def _let_go(workload: Workload) -> None:
     """From here on the workload is on its way out. The caller holds the row."""
     _turn(workload, Phase.DELETING, DesiredPhase.DELETED)
     if not workload.managed:
-        _command(workload, Kind.WORKLOAD_DELETE, {})
+        send_act(workload, Kind.WORKLOAD_DELETE, {})
     elif link.delete_desired(cluster_id=workload.cluster_id, key=document_key(workload)) == 0:
         mark_deleted([workload.pk])  # it never was in a document, so nothing will report its end
 
@@ -113,13 +112,6 @@ def _turn(workload: Workload, phase: Phase, desired: DesiredPhase, **columns: ob
     for name, value in written.items():
         setattr(workload, name, value)
     PhaseChange.objects.create(workload=workload, at=now, phase=phase, message=MESSAGES[phase])
-
-
-def _command(workload: Workload, kind: Kind, body: dict[str, object]) -> None:
-    target = {"namespace": workload.project.namespace, "name": workload.object_name, "uid": str(workload.object_uid)}
-    link.send_command(
-        cluster_id=workload.cluster_id, kind=kind, body={**target, **body}, start_within_s=COMMAND_SECONDS
-    )
 
 
 def _record(actor: Actor, action: str, workload: Workload) -> None:

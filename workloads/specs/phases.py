@@ -24,6 +24,9 @@ MESSAGES = {
     Phase.DELETING: "Deleting: the cluster is removing its pods.",
 }
 
+TAKEN = "The cluster has taken it; its pods are being made."
+"""Where the operator has not said anything yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -53,7 +56,7 @@ def judge(row: Seen, report: WorkloadReport, report_seq: int) -> Verdict | None:
         return None
     if _predates_the_act(row, report):
         return Verdict(row.phase, row.message, turned=False)
-    message = report.message or MESSAGES.get(report.phase, "")
+    message = report.message or (TAKEN if report.phase == Phase.CREATING else MESSAGES.get(report.phase, ""))
     return Verdict(report.phase, message, turned=report.phase != row.phase)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import http.client
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.files import ROOT, listens
+from agent.wire.messages import PATH_PREFIX
+from local.files import ROOT
 from local.keys import KeyFiles
 from local.pids import MARK
 from local.process import ProcessSpec
@@ -81,6 +83,19 @@ def _web_answers(host: str, port: int) -> bool:
         connection.close()
 
 
+def _link_answers(port: int, ca: Path) -> bool:
+    """The link's own health path, with its certificate checked as an agent checks it."""
+    trust = ssl.create_default_context(cafile=str(ca))
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=trust)
+    try:
+        connection.request("GET", f"{PATH_PREFIX.rstrip('/')}/version")
+        return connection.getresponse().status == 200
+    except http.client.HTTPException:
+        return False
+    finally:
+        connection.close()
+
+
 def _says(log: Path, words: bytes) -> bool:
     """True once the log of this start holds the words."""
     text = log.read_bytes()
@@ -100,7 +115,7 @@ def specs(place: Place, depends_on: tuple[str, ...] = ()) -> tuple[ProcessSpec, 
     }
     probes = {
         "web": functools.partial(_web_answers, place.addresses[0], place.web_port),
-        "link": functools.partial(listens, "127.0.0.1", place.link_port),
+        "link": functools.partial(_link_answers, place.link_port, place.keys.ca),
         "worker": functools.partial(_says, place.log("worker"), b"ready."),
         "beat": functools.partial(_says, place.log("beat"), b"beat: Starting"),
     }

@@ -137,16 +137,17 @@ class Supervisor:
     # --- the thread that owns the children
 
     def _run(self) -> None:
+        told: list[ProcessState] = []
         while True:
             with self._lock:
-                before = [child.state() for child in self._children.values()]
                 now = time.monotonic()
                 for child in self._children.values():
                     self._step(child, now)
-                after = [child.state() for child in self._children.values()]
-                if after != before:
+                seen = [child.state() for child in self._children.values()]
+                if seen != told:
+                    told = seen
                     with contextlib.suppress(OSError):  # a full disk must not end the supervision
-                        self._on_change(after)
+                        self._on_change(seen)
                     self._lock.notify_all()
                 if self._stopping and all(child.phase is Phase.STOPPED for child in self._children.values()):
                     record(self.directory, [], [])

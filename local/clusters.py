@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -133,11 +134,19 @@ def agent(member: Member, directory: Path, port: int, dcgm_port: int, depends_on
     )
 
 
-def wait_connected(rest: Rest, member: Member, cluster: str, say: Callable[[str], None], timeout: float = 120) -> None:
-    """Until the control plane says Connected. ``JoinFailed`` with the last state it saw."""
+def wait_connected(
+    rest: Rest, member: Member, cluster: str, since: datetime, say: Callable[[str], None], timeout: float = 120
+) -> None:
+    """Until the control plane says Connected and has heard the agent after ``since``: an earlier run does not count.
+
+    Raises ``JoinFailed`` with the last state it saw.
+    """
     deadline, last = time.monotonic() + timeout, ""
     while time.monotonic() < deadline:
-        state = _state(rest.get(f"/clusters/{cluster}"))
+        found = rest.get(f"/clusters/{cluster}")
+        state = _state(found)
+        if state == "Connected" and not _heard_after(found, since):
+            state = "not heard yet"
         if state != last:
             say(f"{member.name} is {state}")
             last = state
@@ -149,3 +158,8 @@ def wait_connected(rest: Rest, member: Member, cluster: str, say: Callable[[str]
 
 def _state(document: dict[str, Any]) -> str:
     return str((document.get("status") or {}).get("state", "Unknown"))
+
+
+def _heard_after(document: dict[str, Any], since: datetime) -> bool:
+    heard = document.get("lastLiveness")
+    return heard is not None and datetime.fromisoformat(heard) >= since

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -178,9 +179,10 @@ class Stack:
             port, dcgm_port = (self.state.port(f"{member.name}.{part}") for part in ("agent", "dcgm-simulator"))
             simulator = clusters.dcgm_simulator(member, self.directory, dcgm_port)
             agent = clusters.agent(member, self.directory, port, dcgm_port, ("link",))
+            began = datetime.now(UTC)
             self.supervisor.add([simulator, agent])
             self.supervisor.wait_ready([simulator.name, agent.name])
-            clusters.wait_connected(rest, member, cluster, self.say)
+            clusters.wait_connected(rest, member, cluster, began, self.say)
             self._note_connected(member, cluster)
             self._seed(rest, member, cluster)
 

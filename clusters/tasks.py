@@ -5,8 +5,8 @@ from celery import shared_task
 from clusters.reports import drain
 from clusters.services.clusters import finish_deletions
 from clusters.services.inventory import apply_clusters, apply_nodes
-from runai_cp.lib.errors import NotFound
-from tenants.context import in_tenant, ready_schemas
+from clusters.sweeping import in_each_tenant
+from tenants.context import in_tenant
 
 
 @shared_task(name="clusters.tasks.ingest_inventory")
@@ -24,9 +24,4 @@ def ingest_cluster(schema_name: str) -> None:
 @shared_task(name="clusters.tasks.sweep")
 def sweep() -> None:
     """Repeats what a lost message would have done: clusters that are leaving."""
-    for schema_name in ready_schemas():
-        try:
-            with in_tenant(schema_name):
-                finish_deletions()
-        except NotFound:
-            continue  # suspended between the two lines
+    in_each_tenant(finish_deletions)

@@ -7,9 +7,9 @@ from django.db import transaction
 
 from clusters.models import Cluster
 from clusters.reports import drain
+from clusters.sweeping import in_each_tenant
 from projects.services import reports
-from runai_cp.lib.errors import NotFound
-from tenants.context import in_tenant, ready_schemas
+from tenants.context import in_tenant
 
 
 @shared_task(name="projects.tasks.ingest_projects")
@@ -42,15 +42,14 @@ def withdraw_cluster(schema_name: str, cluster_id: str) -> None:
 @shared_task(name="projects.tasks.sweep")
 def sweep() -> None:
     """Repeats what a lost message would have done: default departments, and quotas in new node pools."""
-    for schema_name in ready_schemas():
-        try:
-            with in_tenant(schema_name):
-                for cluster in Cluster.objects.present().select_related("scope"):
-                    with transaction.atomic():
-                        reports.open_cluster(cluster)
-                        reports.add_node_pools(cluster)
-        except NotFound:
-            continue  # suspended between the two lines
+    in_each_tenant(_sweep)
+
+
+def _sweep() -> None:
+    for cluster in Cluster.objects.present().select_related("scope"):
+        with transaction.atomic():
+            reports.open_cluster(cluster)
+            reports.add_node_pools(cluster)
 
 
 def _cluster(cluster_id: str) -> list[Cluster]:

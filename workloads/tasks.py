@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from clusters.models import Cluster
 from clusters.reports import drain
+from clusters.sweeping import in_each_tenant
 from projects.models import Project
-from runai_cp.lib.errors import NotFound
-from tenants.context import in_tenant, ready_schemas
+from tenants.context import in_tenant
 from workloads.models import Event, Pod
 from workloads.services.commands import settle_acts
 from workloads.services.ingest import apply_reports
@@ -51,25 +51,23 @@ def withdraw_cluster(schema_name: str, cluster_id: str) -> None:
 @shared_task(name="workloads.tasks.sweep")
 def sweep() -> None:
     """Repeats what a lost message would have done: ended deletions and acts, projects that wait for workloads."""
-    for schema_name in ready_schemas():
-        try:
-            with in_tenant(schema_name):
-                finish_deletions()
-                settle_acts()
-                for project in Project.objects.filter(delete_requested_at__isnull=False).with_names():
-                    withdraw_workloads_of_project(project)
-        except NotFound:
-            continue  # suspended between the two lines
+    in_each_tenant(_sweep)
+
+
+def _sweep() -> None:
+    finish_deletions()
+    settle_acts()
+    for project in Project.objects.filter(delete_requested_at__isnull=False).with_names():
+        withdraw_workloads_of_project(project)
 
 
 @shared_task(name="workloads.tasks.prune")
 def prune() -> None:
     """Drop events and deleted pods after ``KEPT``."""
-    for schema_name in ready_schemas():
-        try:
-            with in_tenant(schema_name):
-                before = timezone.now() - KEPT
-                Event.objects.filter(last_at__lt=before).delete()
-                Pod.objects.filter(deleted_at__lt=before).delete()
-        except NotFound:
-            continue
+    in_each_tenant(_prune)
+
+
+def _prune() -> None:
+    before = timezone.now() - KEPT
+    Event.objects.filter(last_at__lt=before).delete()
+    Pod.objects.filter(deleted_at__lt=before).delete()

@@ -220,7 +220,7 @@ class Demand:
             if obj is None:
                 return None
             found, wrong = read.group_of(obj, self.priorities, self.aliases)
-            found = self._overlaid(key, found)
+            found = self._pooled_by_pods(key, self._overlaid(key, found), obj)
             if key in self.virtual and key in self._stored:  # storing it must not cost it its place in the queue
                 found = replace(found, created=quantity.time_ns(self._oldest(key)) or found.created)
             if wrong is not None:
@@ -239,6 +239,14 @@ class Demand:
         if group.pool != DEFAULT_POOL:
             obj["metadata"]["labels"][names.NODE_POOL] = group.pool
         return obj
+
+    def _pooled_by_pods(self, key: str, group: PodGroup, obj: Obj) -> PodGroup:
+        """A group that names no node pool is in the one that its first pod names."""
+        first = next(iter(self.members.get(key, ())), None)
+        if first is None or names.NODE_POOL in (obj["metadata"].get("labels") or {}):
+            return group
+        pool = self.entries[first].pod.labels.get(names.NODE_POOL)
+        return replace(group, pool=pool) if pool else group
 
     def _oldest(self, key: str) -> str | None:
         times = (self.entries[uid].obj["metadata"].get("creationTimestamp") for uid in self.members.get(key, ()))

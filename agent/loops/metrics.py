@@ -9,14 +9,21 @@ import time
 import aiohttp
 import structlog
 
+from agent.kube.cache import Change
+from agent.kube.resources import POD
 from agent.loops.context import Context
 from agent.loops.measuring import Measurer
 from agent.loops.shipping import Shipper
 from agent.metrics.aggregate import samples
+from agent.wire import labels
 
 log = structlog.get_logger(__name__)
 
 EVERY_S = 15.0
+LEAST_S = 2.0
+"""Ticks are at least this far apart."""
+SETTLE_S = 1.0
+"""A pod that has just started is measured this much later."""
 BIG_NODES = 100
 """From so many nodes on, a tick is twice as long."""
 
@@ -40,20 +47,40 @@ async def run(context: Context) -> None:
     async with aiohttp.ClientSession() as http:
         measurer = Measurer(context.kube, context.informers, http)
         shipper = Shipper(context.kube, http)
+        started = asyncio.Event()
+        context.informers.store(POD).on_change(lambda change: started.set() if _starts(change) else None, replay=False)
         await context.informers.synced()
         said: set[str] = set()
         while True:
-            started = time.monotonic()
-            every = interval_s(measurer.nodes)
+            due = time.monotonic() + interval_s(measurer.nodes)
+            started.clear()
             if context.leading:
-                await _once(context, measurer, shipper, every, said)
-            await asyncio.sleep(max(0.2, every - (time.monotonic() - started)))
+                await _once(context, measurer, shipper, said)
+            await _pause(started, due)
 
 
-async def _once(context: Context, measurer: Measurer, shipper: Shipper, every: float, said: set[str]) -> None:
-    """All samples of a tick carry one time, a multiple of the interval: after a restart the rhythm is the same."""
-    at_ms = int(time.time() // every * every * 1000)
-    tick = await measurer.tick(at_ms)
+async def _pause(started: asyncio.Event, due: float) -> None:
+    """Until the next tick is due; earlier when a workload's pod started, so that a short one has points too."""
+    await asyncio.sleep(LEAST_S)
+    try:
+        async with asyncio.timeout(max(0.0, due - time.monotonic())):
+            await started.wait()
+            await asyncio.sleep(SETTLE_S)
+    except TimeoutError:
+        return
+
+
+def _starts(change: Change) -> bool:
+    """A pod of a workload has begun to run."""
+    if change.new is None or labels.WORKLOAD_ID not in (change.new["metadata"].get("labels") or {}):
+        return False
+    before = ((change.old or {}).get("status") or {}).get("phase")
+    return bool((change.new.get("status") or {}).get("phase") == "Running" != before)
+
+
+async def _once(context: Context, measurer: Measurer, shipper: Shipper, said: set[str]) -> None:
+    """Measure and send. All samples of a tick carry one time."""
+    tick = await measurer.tick(int(time.time() * 1000))
     shipper.put(await asyncio.to_thread(samples, tick))
     trouble = await shipper.ship()
     for source, problem in measurer.problems.items():

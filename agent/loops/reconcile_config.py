@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from agent.install import ensure_config
 from agent.kube.errors import KubeError, NotFound
 from agent.kube.protocol import Obj
 from agent.kube.resources import LEASE, NODE, NODE_POOL, POD, RUNAI_CONFIG
@@ -28,11 +29,13 @@ class ClusterStatus:
         self._kubernetes = ""
 
     async def reconcile(self) -> None:
-        """Raises ``KubeError``; a cluster without RunaiConfig (a scheduler alone) is left as it is."""
+        """Makes the RunaiConfig where the platform is installed and has none: kubectl cannot apply it together with its
+        definition. Raises ``KubeError``."""
         kube = self._context.kube
         try:
             config = await kube.get(RUNAI_CONFIG, CONFIG, labels.NAMESPACE)
         except NotFound:
+            await ensure_config(kube)
             return
         if not self._kubernetes:
             self._kubernetes = await self._version()

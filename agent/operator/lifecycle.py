@@ -14,7 +14,7 @@ from agent.operator import names
 from agent.operator import pods as make
 from agent.operator.facts import PodFacts
 from agent.operator.pods import Object
-from agent.operator.progress import Progress, Unit, progress_of
+from agent.operator.progress import Progress, Unit, leader_until, progress_of
 from agent.operator.workload import WorkloadView
 from agent.wire.phases import Phase
 
@@ -53,7 +53,7 @@ class Decision:
 
 def decide(view: WorkloadView, pods: Sequence[PodFacts], now: datetime) -> Decision:
     """The next steps for one workload. Pure: same view, pods and time, same decision."""
-    progress = progress_of(view, pods)
+    progress = progress_of(view, pods, now)
     if view.deleting:
         return Decision(progress)
     if view.spec.suspend:
@@ -183,6 +183,8 @@ def _deadlines(view: WorkloadView, pods: Sequence[PodFacts], now: datetime) -> l
     ]
     if len(view.pools) > 1:
         found += [pod.unschedulable_since + POOL_PATIENCE for pod in pods if pod.unschedulable_since]
+    if until := leader_until(view, pods):
+        found.append(until)
     return [at for at in found if at > now]
 
 

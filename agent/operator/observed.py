@@ -96,14 +96,19 @@ def _ended(view: WorkloadView, decision: Decision, seen: Observation) -> Finding
     if decision.end is Phase.COMPLETED:
         done = view.completions
         text = "completed" if done == 1 else f"completed: {done} of {done} pods succeeded"
-        simulated = [pod for pod in seen.pods if pod.node in seen.nodes and seen.nodes[pod.node].simulated]
-        return Finding(Phase.COMPLETED, text + (" (simulated: no container really ran)" if simulated else ""))
+        return Finding(Phase.COMPLETED, text + _made_up(seen))
     code, text = causes.failure(decision.failed_pod) if decision.failed_pod else ("Failed", "failed")
     failures = decision.progress.failures
     if failures > 1:
         limit = causes.count(view.backoff_limit, "retry").replace("retrys", "retries")
         text = f"{text}; attempt {failures} failed and the limit is {limit}"
+    text += _made_up(seen)
     return Finding(Phase.FAILED, text, (ReasonReport(code, text),))
+
+
+def _made_up(seen: Observation) -> str:
+    simulated = any(pod.node in seen.nodes and seen.nodes[pod.node].simulated for pod in seen.pods)
+    return " (simulated: no container really ran)" if simulated else ""
 
 
 def _nothing_yet(view: WorkloadView, decision: Decision, seen: Observation, now: datetime) -> Finding:

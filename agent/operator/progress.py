@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from agent.operator.facts import PodFacts
 from agent.operator.workload import WorkloadView
 
 _LEADER_ENDS_IT = frozenset({"pytorch", "tf", "tensorflow", "mpi", "xgboost", "jax"})
 """Frameworks whose first pod (master, chief, launcher) decides the end of the job."""
+LEADER_GRACE = timedelta(seconds=30)
+"""After the leader's success the others get so long to end by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Progress:
         return tuple(unit.first for unit in self.units if unit.succeeded)
 
 
-def progress_of(view: WorkloadView, pods: Iterable[PodFacts]) -> Progress:
+def progress_of(view: WorkloadView, pods: Iterable[PodFacts], now: datetime) -> Progress:
     """Where every unit stands."""
     by_index: dict[int, list[PodFacts]] = defaultdict(list)
     for pod in pods:
@@ -58,7 +60,7 @@ def progress_of(view: WorkloadView, pods: Iterable[PodFacts]) -> Progress:
     count = view.completions
     groups = [tuple(range(count))] if view.gang else [(index,) for index in range(count)]
     done = parse_indexes(view.status.succeeded_indexes)
-    units = tuple(_unit(view, indexes, by_index, done) for indexes in groups)
+    units = tuple(_unit(view, indexes, by_index, done, now) for indexes in groups)
     failed = [unit.failed for unit in units if unit.failed is not None]
     failed += [pod for unit in units for pod in unit.older if _failed(pod)]
     failures = sum(unit.attempt + (unit.failed is not None) for unit in units)
@@ -73,7 +75,11 @@ def progress_of(view: WorkloadView, pods: Iterable[PodFacts]) -> Progress:
 
 
 def _unit(
-    view: WorkloadView, indexes: tuple[int, ...], by_index: Mapping[int, Sequence[PodFacts]], done: frozenset[int]
+    view: WorkloadView,
+    indexes: tuple[int, ...],
+    by_index: Mapping[int, Sequence[PodFacts]],
+    done: frozenset[int],
+    now: datetime,
 ) -> Unit:
     pods = [pod for index in indexes for pod in by_index.get(index, ())]
     attempt = max([view.status.attempts.get(str(indexes[0]), 0), *(pod.attempt for pod in pods)])
@@ -86,7 +92,7 @@ def _unit(
         pods=current,
         older=tuple(pod for pod in pods if pod.attempt < attempt),
         failed=min(failed, key=_ended, default=None),
-        succeeded=_succeeded(view, indexes, current, done),
+        succeeded=_succeeded(view, indexes, current, done, now),
     )
 
 
@@ -95,13 +101,24 @@ def _failed(pod: PodFacts) -> bool:
     return pod.phase == "Failed" and not pod.disrupted and not pod.deleting
 
 
-def _succeeded(view: WorkloadView, indexes: tuple[int, ...], current: Sequence[PodFacts], done: frozenset[int]) -> bool:
+def _succeeded(
+    view: WorkloadView, indexes: tuple[int, ...], current: Sequence[PodFacts], done: frozenset[int], now: datetime
+) -> bool:
     if indexes[0] in done:
         return True
-    ended = {pod.index for pod in current if pod.phase == "Succeeded" and not pod.deleting}
-    if view.gang and (view.spec.framework or "").lower() in _LEADER_ENDS_IT and 0 in ended:
-        return True
-    return len(ended) == len(indexes)
+    ended = [pod for pod in current if pod.phase == "Succeeded" and not pod.deleting]
+    until = leader_until(view, ended)
+    return len(ended) == len(indexes) or (until is not None and until <= now)
+
+
+def leader_until(view: WorkloadView, ended: Sequence[PodFacts]) -> datetime | None:
+    """When the job of a framework is over because its leader succeeded; None while it has not, or does not decide."""
+    if not view.gang or (view.spec.framework or "").lower() not in _LEADER_ENDS_IT:
+        return None
+    leader = next((pod for pod in ended if pod.index == 0 and pod.phase == "Succeeded"), None)
+    if leader is None:
+        return None
+    return (leader.finished_at or datetime.min.replace(tzinfo=UTC)) + LEADER_GRACE
 
 
 def _ended(pod: PodFacts) -> tuple[datetime, str]:

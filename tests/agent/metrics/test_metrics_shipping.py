@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 from typing import Any
@@ -11,7 +12,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from agent.config import Settings
+from agent.kube.resources import POD
 from agent.kube.watch import Informers
+from agent.loops import metrics
+from agent.loops.context import Context, RoleState
 from agent.loops.measuring import Measurer
 from agent.loops.metrics import interval_s
 from agent.loops.shipping import Shipper
@@ -139,6 +144,27 @@ async def test_a_tick_reads_kubelets_exporters_and_caches(http, monkeypatch):
     assert found["workload", "CPU_USAGE_CORES"] == 0.5
     assert found["cluster", "UNALLOCATED_GPU"] == 1
     assert list(measurer.problems) == ["DCGM exporter http://127.0.0.1:1/metrics"]
+
+
+async def test_a_pod_that_starts_is_measured_soon(http, link, monkeypatch):
+    monkeypatch.setattr(metrics, "LEAST_S", 0.05)
+    monkeypatch.setattr(metrics, "SETTLE_S", 0.05)
+    kube = cluster(link.url)
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "ns"}}
+    pod["metadata"]["labels"] = {"run.ai/workload-id": "w"}
+    kube.seed(pod | {"spec": {"nodeName": "n1", "containers": []}, "status": {"phase": "Pending"}})
+    informers = Informers(kube)
+    role = Context("metrics", kube, informers, Settings(), RoleState("metrics"))
+    task = asyncio.create_task(metrics.run(role))
+    await asyncio.sleep(0.2)
+    await kube.patch(POD, "p", "ns", body={"status": {"phase": "Running"}}, subresource="status")
+    await asyncio.sleep(0.4)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await informers.close()
+    found = [s.value for batch in link.taken for s in batch.samples if s.metric == "RUNNING_POD_COUNT"]
+    assert found == [0.0, 1.0]
+    assert role.health.ok
 
 
 @pytest.mark.parametrize("given", ["0", "soon", "-5", "99999"])

@@ -71,10 +71,19 @@ def test_a_gang_waits_until_its_last_attempt_is_gone():
     assert made(decided(workload, runs(0))) == []
 
 
-@pytest.mark.parametrize(("framework", "end"), [(None, None), ("PyTorch", Phase.COMPLETED)])
-def test_the_master_ends_a_job_of_a_framework(framework, end):
+@pytest.mark.parametrize(
+    ("framework", "seconds", "end"),
+    [(None, 3600, None), ("PyTorch", 3600, Phase.COMPLETED), ("PyTorch", 5, None)],
+    ids=["no leader", "its leader is done", "the others may still end by themselves"],
+)
+def test_the_master_ends_a_job_of_a_framework(framework, seconds, end):
     workload = view(type="distributed", workers=2, framework=framework)
-    assert decided(workload, ends(0), runs(1)).end is end
+    assert decided(workload, ends(0, end=seconds), runs(1)).end is end
+
+
+def test_the_operator_looks_again_when_the_grace_is_over():
+    decision = decided(view(type="distributed", workers=2, framework="PyTorch"), ends(0, end=5), runs(1))
+    assert decision.check_at == NOW.replace(second=25)
 
 
 def test_completions_run_a_few_at_a_time():

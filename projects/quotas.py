@@ -50,6 +50,8 @@ def read_amount(field: str, value: object, *, scale: int, maximum: int) -> int:
     problem = QuotaProblem(field, str(value), allowed)
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
         raise QuotaError(problem)
+    if isinstance(value, str) and not (value.isascii() and "_" not in value):
+        raise QuotaError(problem)  # Decimal reads digits of every script, and 1_000
     try:
         amount = Decimal(str(value)) * scale
     except InvalidOperation:

@@ -12,7 +12,7 @@ def pool(gpu: int = 0, name: str = "default", **more: object) -> PoolQuota:
     return PoolQuota(node_pool=name, gpu=ResourceQuota(deserved=gpu), **more)
 
 
-@pytest.mark.parametrize("value", [-1, -0.001, "NaN", "inf", "two", None, True, 0.0001, [1], 10**7])
+@pytest.mark.parametrize("value", [-1, -0.001, "NaN", "inf", "two", "٣", "1_0", None, True, 0.0001, [1], 10**7])
 def test_an_amount_that_makes_no_sense_is_refused(value: object) -> None:
     with pytest.raises(QuotaError) as caught:
         read_amount("gpu.deserved", value, scale=1000, maximum=10**9)

@@ -5,8 +5,9 @@ Units out: milli-GPU, milli-cores, bytes. Every reader raises ``ValueError`` who
 
 from __future__ import annotations
 
+import math
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 MIB = 1 << 20
 MAX_GPU_DEVICES = 1024
@@ -25,19 +26,18 @@ _SUFFIXES: dict[str, Decimal] = {
     **{name: Decimal(1000) ** -power for power, name in enumerate(("m", "u", "n"), 1)},
 }
 _QUANTITY = re.compile(
-    r"\+?(?P<digits>\d{1,20}(\.\d{0,9})?|\.\d{1,9})(?P<suffix>[KMGTPE]i|[numkMGTPE]|[eE][+-]?\d{1,2})?"
+    r"\+?(?P<digits>[0-9]{1,20}(\.[0-9]{0,9})?|\.[0-9]{1,9})"
+    r"(?P<suffix>[KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?"
 )
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
 def number(text: str) -> Decimal:
-    """A finite decimal number. NaN, infinity and anything else raise ``ValueError``."""
-    try:
-        value = Decimal(text.strip())
-    except InvalidOperation:
+    """A decimal number in ASCII digits. NaN, infinity and anything else raise ``ValueError``."""
+    text = text.strip()
+    if len(text) > 40 or not _NUMBER.fullmatch(text):
         raise ValueError("a number")
-    if not value.is_finite():
-        raise ValueError("a number")
-    return value
+    return Decimal(text)
 
 
 def quantity(text: str) -> Decimal:
@@ -76,7 +76,7 @@ def gpu_portion_milli(text: str) -> int:
 
 def gpu_memory_mib(text: str) -> int:
     """Memory of each device, in whole MiB (rounded up)."""
-    return _ceil(Decimal(memory_bytes(text)) / MIB)
+    return math.ceil(Decimal(memory_bytes(text)) / MIB)
 
 
 def cpu_milli(text: str) -> int:
@@ -95,7 +95,7 @@ def memory_bytes(text: str) -> int:
     value = quantity(text)
     if not 0 < value <= MAX_MEMORY_BYTES:
         raise ValueError(MEMORY)
-    return _ceil(value)
+    return math.ceil(value)
 
 
 def decimal_text(milli: int) -> str:
@@ -110,7 +110,3 @@ def memory_text(size: int) -> str:
         if size and size % unit == 0:
             return f"{size // unit}{name}"
     return str(size)
-
-
-def _ceil(value: Decimal) -> int:
-    return -int(-value // 1)

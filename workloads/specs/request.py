@@ -6,6 +6,7 @@ judges and ``compile`` reads.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from agent.wire import codec
@@ -90,6 +91,6 @@ def split_gpus(text: str) -> tuple[str | None, str | None]:
     if 0 < value < 1:
         return "1", text
     if value > 1:
-        devices = int(-(-value // 1))
+        devices = math.ceil(value)
         allowed += f"; for {text} in all, ask for {devices} devices and a portion of each"
     raise SpecError([Problem("gpu_devices", text, allowed)])

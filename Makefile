@@ -1,5 +1,7 @@
 # The two commands that matter: `make demo` and `make test`. Both set everything up in .venv and .local.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# make test TESTS=tests/link runs a part
+TESTS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 STRICT := agent link local cli workloads/specs access/grants.py
@@ -38,11 +40,11 @@ down:  ## Stop whatever an earlier demo or `python -m local up` left running
 
 test: venv assets machine  ## The whole suite
 	@echo "== tests"
-	@$(PY) -m pytest -m "not long"
+	@$(PY) -m pytest -m "not long" $(TESTS)
 
 test-long: venv assets machine  ## Campaigns too: all faults and seeds, full fuzz, load
 	@echo "== tests and campaigns"
-	@RUNAI_TEST_LONG=1 $(PY) -m pytest
+	@RUNAI_TEST_LONG=1 $(PY) -m pytest $(TESTS)
 
 lint: venv  ## Format, style, types, directions of imports
 	$(VENV)/bin/ruff format --check .

@@ -1,6 +1,7 @@
 """Times ``plan`` on the cases of the scheduler's table and checks what must come out.
 
-One JSON object a line: case, size, seconds (best of ``--repeat``), seconds to build the snapshot, outcome, peak memory.
+One JSON object a line: case, size, wall and CPU seconds (best of ``--repeat``), seconds to build the snapshot, outcome,
+peak memory.
 """
 
 import argparse
@@ -97,18 +98,20 @@ def measure(case: Case, repeat: int) -> dict:
     begun = time.perf_counter()
     snapshot = case.build()
     building = time.perf_counter() - begun
-    best, wrong = math.inf, ""
+    best, cpu, wrong = math.inf, math.inf, ""
     for attempt in range(repeat):
         gc.collect()
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), time.process_time()
         decided = plan(snapshot, cases.NOW, case.config)
         best = min(best, time.perf_counter() - begun)
+        cpu = min(cpu, time.process_time() - used)
         if attempt == 0:
             wrong = case.check(snapshot, decided)
     return {
         "case": case.name,
         "size": case.size,
         "seconds": round(best, 4),
+        "cpu_seconds": round(cpu, 4),
         "snapshot_seconds": round(building, 4),
         "outcome": wrong or "ok",
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
@@ -116,11 +119,11 @@ def measure(case: Case, repeat: int) -> dict:
 
 
 def exponents(lines: list[dict]) -> Iterator[dict]:
-    """Growth between consecutive sizes of a case: log(time ratio) / log(size ratio)."""
+    """Growth between consecutive sizes of a case: log(CPU time ratio) / log(size ratio)."""
     for before, after in itertools.pairwise(lines):
-        if before["case"] == after["case"] and before["seconds"] > 0:
+        if before["case"] == after["case"] and before["cpu_seconds"] > 0:
             ratio = math.log(after["size"][-1] / before["size"][-1])
-            growth = math.log(after["seconds"] / before["seconds"]) / ratio
+            growth = math.log(after["cpu_seconds"] / before["cpu_seconds"]) / ratio
             yield {
                 "case": f"{after['case']}: growth",
                 "from": before["size"],

@@ -29,6 +29,14 @@ class Affinity:
         for task in tasks:
             self._register(task)
 
+    def knows(self, task: TaskState) -> bool:
+        """Whether the rules of a new pod are counted already."""
+        rules, namespace = task.shape.constraints, task.pod.namespace
+        terms = (*rules.pod_affinity, *rules.pod_anti_affinity, *(term for _, term in rules.preferred_pods))
+        return all((term, namespace) in self._selectors for term in terms) and all(
+            (term, namespace) in self._anti for term in rules.pod_anti_affinity
+        )
+
     def _register(self, task: TaskState) -> None:
         rules = task.shape.constraints
         namespace = task.pod.namespace

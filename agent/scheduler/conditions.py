@@ -71,6 +71,16 @@ class Conditions:
             or self._with_legacy
         )
 
+    def knows(self, task: TaskState) -> bool:
+        """Whether every rule that a new pod brings is reckoned with already."""
+        shape = task.shape
+        return (
+            self.affinity.knows(task)
+            and (self._with_ports or not shape.constraints.host_ports)
+            and (self._with_legacy or not shape.legacy_mig)
+            and not shape.request.claims
+        )
+
     def concerns(self, task: TaskState) -> bool:
         shape = task.shape
         return bool(

@@ -71,7 +71,8 @@ def book(context: Context, action: str, job: JobState, outcome: Outcome) -> list
     session = context.session
     for task in (*outcome.evicted, *outcome.moved):
         changed[task.job] = None
-        task.virtual = False
+        if task.virtual:
+            session.move(task, task.status, task.node, task.groups, zones=task.zones)
         if task.pod.status == PodStatus.PENDING:
             if task.status != PodStatus.PIPELINED:
                 session.move(task, PodStatus.PENDING, None)

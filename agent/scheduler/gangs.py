@@ -217,6 +217,19 @@ class TaskState:
         return ACTIVE[self.status]
 
     @property
+    def needs_conditions(self) -> bool:
+        """Whether a rule between pods, or a claim, a port or a zone may matter for it."""
+        rules, shape = self.shape.constraints, self.shape
+        return bool(
+            rules.pod_affinity
+            or rules.pod_anti_affinity
+            or rules.preferred_pods
+            or rules.host_ports
+            or shape.request.claims
+            or shape.legacy_mig
+        )
+
+    @property
     def order(self) -> tuple[object, ...]:
         pod = self.pod
         return (-pod.leader, -pod.task_priority, pod.created, pod.uid)
@@ -243,15 +256,20 @@ class JobState:
 
     def __init__(self, index: int, group: PodGroup, queue: QueueState) -> None:
         self.index = index
-        self.group = group
         self.key = group.key
         self.queue = queue
-        self.priority = group.priority
         self.preemptible = group.preemptibility is not Preemptibility.NON_PREEMPTIBLE
         self.semi = group.preemptibility is Preemptibility.SEMI_PREEMPTIBLE
         self.nonpreemptible = not self.preemptible
-        self.age = (group.created, group.uid or group.key)
         self.root = GangNode(group.root)
+        self.version = 0
+        self.regroup(group)
         self.tasks: list[TaskState] = []
         self.waiting = 0
-        self.version = 0
+
+    def regroup(self, group: PodGroup) -> None:
+        """Take over what may change of a pod group while its gang stays the same."""
+        self.group = group
+        self.priority = group.priority
+        self.age = (group.created, group.uid or group.key)
+        self.version += 1

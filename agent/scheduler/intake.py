@@ -20,11 +20,18 @@ from agent.scheduler.state import Session
 
 @dataclass(slots=True)
 class Intake:
-    """Sessions by pool, and what was refused by "kind/name"."""
+    """Sessions and shapes by pool, and what was refused by "kind/name". ``unplaced``: why pods are left out, by uid.
+
+    ``homes``: the pool of each pod group. ``verdicts``: what was found about each distinct request.
+    """
 
     sessions: dict[str, Session] = field(default_factory=dict)
+    shapes: dict[str, ShapeTable] = field(default_factory=dict)
+    claims: dict[str, DeviceClaims] = field(default_factory=dict)
     refused: dict[str, Reason] = field(default_factory=dict)
     unplaced: dict[str, Reason] = field(default_factory=dict)
+    homes: dict[str, str] = field(default_factory=dict)
+    verdicts: dict[Request, Reason | None] = field(default_factory=dict)
 
 
 def take_in(snapshot: Snapshot) -> Intake:
@@ -36,9 +43,11 @@ def take_in(snapshot: Snapshot) -> Intake:
         | {group.pool for group in snapshot.groups}
     )
     intake.sessions = {pool: Session() for pool in pools}
+    intake.shapes = {pool: ShapeTable() for pool in pools}
     _take_nodes(intake, snapshot)
     _take_queues(intake, snapshot.queues)
-    _take_groups(intake, snapshot.groups)
+    for group in sorted(snapshot.groups, key=lambda group: (group.key, group.uid)):
+        take_group(intake, group)
     _take_pods(intake, snapshot)
     for session in intake.sessions.values():
         session.charges.clear()
@@ -108,103 +117,104 @@ def _link_queues(queues: Mapping[str, QueueState]) -> None:
         state.path = tuple(path)
 
 
-def _take_groups(intake: Intake, groups: Iterable[PodGroup]) -> None:
-    for group in sorted(groups, key=lambda group: (group.key, group.uid)):
-        session = intake.sessions[group.pool]
-        queue = session.queues.get(group.queue)
-        wrong: Reason | None = None
-        if any(group.key in other.jobs for other in intake.sessions.values()):
-            intake.refused[f"group/{group.key}"] = reason("Duplicate", kind="group", name=group.key, field="name")
-            continue
-        if f"queue/{group.queue}" in intake.refused and queue is None:
-            wrong = intake.refused[f"queue/{group.queue}"]
-        elif queue is None:
-            wrong = reason("QueueDoesNotExist", queue=group.queue, pool=group.pool)
-        elif queue.children:
-            wrong = reason("QueueNotLeaf", queue=group.queue)
-        wrong = wrong or check_group(group)
-        if wrong or queue is None:
-            intake.refused[f"group/{group.key}"] = wrong or reason(
-                "QueueDoesNotExist", queue=group.queue, pool=group.pool
-            )
-        else:
-            session.jobs[group.key] = JobState(len(session.jobs), group, queue)
+def take_group(intake: Intake, group: PodGroup) -> JobState | None:
+    """Add a pod group as a job, or refuse it."""
+    if group.key in intake.homes:
+        intake.refused[f"group/{group.key}"] = reason("Duplicate", kind="group", name=group.key, field="name")
+        return None
+    session = intake.sessions[group.pool]
+    queue = session.queues.get(group.queue)
+    wrong: Reason | None = None
+    if queue is None:
+        missing = reason("QueueDoesNotExist", queue=group.queue, pool=group.pool)
+        wrong = intake.refused.get(f"queue/{group.queue}", missing)
+    elif queue.children:
+        wrong = reason("QueueNotLeaf", queue=group.queue)
+    wrong = wrong or check_group(group)
+    if wrong is not None or queue is None:
+        intake.refused[f"group/{group.key}"] = wrong or reason("Invalid", field="queue")
+        return None
+    job = JobState(session.take_number(), group, queue)
+    session.jobs[group.key] = job
+    intake.homes[group.key] = group.pool
+    return job
 
 
 def _take_pods(intake: Intake, snapshot: Snapshot) -> None:
-    accepted: dict[str, list[tuple[Pod, JobState, GangNode]]] = {pool: [] for pool in intake.sessions}
-    verdicts: dict[Request, Reason | None] = {}
-    homes = {key: pool for pool, session in intake.sessions.items() for key in session.jobs}
-    leaves: dict[str, dict[str, GangNode]] = {}
+    """Make all tasks, then give each its state, so that all rules between pods are known before the first enters."""
+    made: dict[str, list[TaskState]] = {pool: [] for pool in intake.sessions}
     seen: set[str] = set()
+    if snapshot.claims or snapshot.slices:
+        uids = [pod.uid for pod in snapshot.pods]
+        intake.claims = {
+            pool: DeviceClaims(snapshot.claims, snapshot.slices, session.nodes_by_name, uids)
+            for pool, session in intake.sessions.items()
+        }
     for pod in sorted(snapshot.pods, key=lambda pod: (pod.uid, pod.namespace, pod.name)):
         if pod.uid in seen:
             intake.refused[f"pod/{pod.key}"] = reason("Duplicate", kind="pod", name=pod.key, field="uid")
             continue
         seen.add(pod.uid)
-        pool = homes.get(pod.group)
-        if pool is None:
-            refused = intake.refused.get(f"group/{pod.group}")
-            intake.unplaced[pod.uid] = refused or reason("GroupDoesNotExist", group=pod.group)
-            continue
-        job = intake.sessions[pool].jobs[pod.group]
-        if job.key not in leaves:
-            leaves[job.key] = {leaf.name: leaf for leaf in job.root.leaves()}
-        leaf = _leaf_of(pod, leaves[job.key])
-        if wrong := _wrong_pod(pod, leaf, verdicts):
-            intake.refused[f"pod/{pod.key}"] = intake.unplaced[pod.uid] = wrong
-        elif leaf is not None:
-            accepted[pool].append((pod, job, leaf))
+        task = make_task(intake, pod)
+        if task is not None:
+            made[intake.homes[pod.group]].append(task)
     for pool, session in intake.sessions.items():
-        _enter_pods(session, accepted[pool], snapshot, intake)
+        conditions = Conditions(made[pool], session.nodes, intake.claims.get(pool))
+        session.conditions = conditions if conditions.active else None
+        for task in made[pool]:
+            enter(intake, session, task)
+        for job in session.jobs.values():
+            sort_tasks(job)
 
 
-def _wrong_pod(pod: Pod, leaf: GangNode | None, verdicts: dict[Request, Reason | None]) -> Reason | None:
-    """Why the pod cannot be planned; requests are judged once each."""
-    try:
-        if pod.request not in verdicts:
-            verdicts[pod.request] = check_request(pod.request)
-        wrong = verdicts[pod.request]
-    except TypeError:
-        wrong = reason("Invalid", field="request", given=str(pod.request), allowed="hashable values")
+def make_task(intake: Intake, pod: Pod) -> TaskState | None:
+    """Add a pod to its job (without a state yet), or refuse it."""
+    pool = intake.homes.get(pod.group)
+    if pool is None:
+        refused = intake.refused.get(f"group/{pod.group}")
+        intake.unplaced[pod.uid] = refused or reason("GroupDoesNotExist", group=pod.group)
+        return None
+    session = intake.sessions[pool]
+    job = session.jobs[pod.group]
+    leaf = _leaf_of(pod, job)
+    wrong = _wrong_request(intake, pod)
     if wrong is None and leaf is None:
         wrong = reason("SubGroupDoesNotExist", subgroup=pod.subgroup, group=pod.group)
-    return wrong
+    if wrong is not None or leaf is None:
+        intake.refused[f"pod/{pod.key}"] = intake.unplaced[pod.uid] = wrong or reason("Invalid", field="sub-group")
+        return None
+    claims = intake.claims.get(pool)
+    cost = claims.cost(pod.request.claims) if claims and pod.request.claims else 0
+    task = TaskState(session.take_number(), pod, intake.shapes[pool].of(pod, cost), job, leaf)
+    session.tasks[pod.uid] = task
+    job.tasks.append(task)
+    leaf.tasks.append(task)
+    return task
 
 
-def _leaf_of(pod: Pod, leaves: Mapping[str, GangNode]) -> GangNode | None:
+def _wrong_request(intake: Intake, pod: Pod) -> Reason | None:
+    """Why the pod's request cannot be planned; equal requests are judged once."""
+    try:
+        if pod.request not in intake.verdicts:
+            intake.verdicts[pod.request] = check_request(pod.request)
+        return intake.verdicts[pod.request]
+    except TypeError:
+        return reason("Invalid", field="request", given=str(pod.request), allowed="hashable values")
+
+
+def _leaf_of(pod: Pod, job: JobState) -> GangNode | None:
     """The pod's sub-group; a pod that names none belongs to the only one."""
-    if pod.subgroup in leaves:
-        return leaves[pod.subgroup]
-    return next(iter(leaves.values())) if not pod.subgroup and len(leaves) == 1 else None
+    root = job.root
+    if root.leaf:
+        return root if pod.subgroup in ("", root.name) else None
+    leaves = list(root.leaves())
+    if not pod.subgroup and len(leaves) == 1:
+        return leaves[0]
+    return next((leaf for leaf in leaves if leaf.name == pod.subgroup), None)
 
 
-def _enter_pods(
-    session: Session, pods: list[tuple[Pod, JobState, GangNode]], snapshot: Snapshot, intake: Intake
-) -> None:
-    """Make the tasks, then give each its state, so that all rules between pods are known before the first enters."""
-    shapes = ShapeTable()
-    claims: DeviceClaims | None = None
-    if snapshot.claims or snapshot.slices:
-        uids = (pod.uid for pod, _, _ in pods)
-        claims = DeviceClaims(snapshot.claims, snapshot.slices, session.nodes_by_name, uids)
-    for pod, job, leaf in pods:
-        cost = claims.cost(pod.request.claims) if claims and pod.request.claims else 0
-        task = TaskState(len(session.tasks), pod, shapes.of(pod, cost), job, leaf)
-        session.tasks[pod.uid] = task
-        job.tasks.append(task)
-        leaf.tasks.append(task)
-    conditions = Conditions(session.tasks.values(), session.nodes, claims)
-    session.conditions = conditions if conditions.active else None
-    for task in session.tasks.values():
-        _enter(session, task, intake)
-    for job in session.jobs.values():
-        for leaf in job.root.leaves():
-            if len(leaf.tasks) > 1:
-                leaf.tasks.sort(key=lambda task: task.order)
-
-
-def _enter(session: Session, task: TaskState, intake: Intake) -> None:
+def enter(intake: Intake, session: Session, task: TaskState) -> None:
+    """Give a new task the state its pod has."""
     pod = task.pod
     node = session.nodes_by_name.get(pod.node) if pod.node else None
     presence = PRESENCE[pod.status]
@@ -216,3 +226,10 @@ def _enter(session: Session, task: TaskState, intake: Intake) -> None:
             task.zones = pod.numa_zones
             session.conditions.numa.enter(task, node, presence)
     session.set(task, pod.status, node if presence != NONE else None, pod.gpu_groups, False, None, pod.numa_zones)
+
+
+def sort_tasks(job: JobState) -> None:
+    """Put the pods of every leaf into scheduling order."""
+    for leaf in job.root.leaves():
+        if len(leaf.tasks) > 1:
+            leaf.tasks.sort(key=lambda task: task.order)

@@ -1,29 +1,31 @@
 """``plan``: a snapshot in, decisions out. Pure and deterministic; each node pool is planned on its own.
 
 Work on a pool: take in, divide fairly, run the actions in order on one undoable working copy, read off the decisions.
+``Planner`` keeps the working copy between plans and only looks at what changed; its plans are those of ``plan``.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from agent.domain.nodes import NodePool
-from agent.domain.pods import PodStatus
-from agent.domain.quantities import MILLI
 from agent.domain.reasons import Reason
 from agent.scheduler.allocate import allocate
 from agent.scheduler.consolidate import consolidate
 from agent.scheduler.context import Context
-from agent.scheduler.explain import Explainer, waiting_tasks
 from agent.scheduler.filters import Filter, classify, label_keys
-from agent.scheduler.gangs import TaskState
-from agent.scheduler.intake import take_in
+from agent.scheduler.intake import Intake, take_in
 from agent.scheduler.placement import Placer, Strategy
 from agent.scheduler.preempt import preempt
 from agent.scheduler.reclaim import reclaim
-from agent.scheduler.shapes import MIG, SHARED, device_memory
+from agent.scheduler.refresh import refresh
+from agent.scheduler.results import Results
+from agent.scheduler.room import Room
+from agent.scheduler.shapes import device_memory
 from agent.scheduler.shares import count_requests, share_out, totals_of
-from agent.scheduler.snapshot import Bind, Config, Eviction, Nomination, Plan, QueueShares, Snapshot
+from agent.scheduler.snapshot import Config, Plan, Snapshot
 from agent.scheduler.stale import evict_stale
 from agent.scheduler.state import Session
+from agent.scheduler.victims import VictimIndex
 
 RUNNERS: Mapping[str, Callable[[Context], None]] = {
     "allocate": allocate,
@@ -33,149 +35,105 @@ RUNNERS: Mapping[str, Callable[[Context], None]] = {
     "stalegangeviction": evict_stale,
 }
 
+LONGEST_LOG = 200_000
+"""Ledger changes after which the caches that read the log start afresh."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What stays of a pool between plans: its placer's rankings, rooms and victims, each reading the ledger's log."""
+
+    placer: Placer
+    keys: tuple[tuple[str, ...], bool]
+    rooms: dict[tuple[int, int], Room] = field(default_factory=dict)
+    victims: VictimIndex | None = None
+
 
 def plan(snapshot: Snapshot, now: int, config: Config | None = None) -> Plan:
     """What to do about the cluster at ``now`` (ns). Never raises on bad objects: they are in ``Plan.refused``."""
-    config = config or Config()
-    intake = take_in(snapshot)
-    strategies = {pool.name: pool for pool in snapshot.pools}
-    reasons: dict[str, tuple[Reason, ...]] = {
-        key.removeprefix("group/"): (why,) for key, why in intake.refused.items() if key.startswith("group/")
-    }
-    result = _Result(reasons=reasons, pod_reasons=dict(intake.unplaced))
-    for name, session in intake.sessions.items():
-        context = _prepare(session, name, snapshot, now, config, strategies.get(name))
-        for action in config.actions:
-            if runner := RUNNERS.get(action):
-                runner(context)
-        result.read(context)
-    return result.plan(intake.refused)
+    return Planner().plan(snapshot, now, config)
 
 
-def _prepare(
-    session: Session, pool: str, snapshot: Snapshot, now: int, config: Config, known: NodePool | None
-) -> Context:
-    """Divide fairly and set up the placer for one pool."""
-    known = known or NodePool(pool)
+class Planner:
+    """Plans one snapshot after another. A new snapshot should share unchanged objects with the one before."""
+
+    def __init__(self) -> None:
+        self._before: Snapshot | None = None
+        self._intake = Intake()
+        self._kept: dict[str, _Kept] = {}
+
+    def plan(self, snapshot: Snapshot, now: int, config: Config | None = None) -> Plan:
+        """As the function ``plan``; the same answer whatever was planned before."""
+        config = config or Config()
+        before, self._before = self._before, None
+        if before is None or not refresh(self._intake, before, snapshot):
+            self._intake = take_in(snapshot)
+            self._kept = {}
+        intake = self._intake
+        strategies = {pool.name: pool for pool in snapshot.pools}
+        refused = dict(intake.refused)
+        groups: dict[str, tuple[Reason, ...]] = {
+            key.removeprefix("group/"): (why,) for key, why in refused.items() if key.startswith("group/")
+        }
+        results = Results(reasons=groups, pod_reasons=dict(intake.unplaced))
+        for name, session in intake.sessions.items():
+            kept = self._keep(session, name, strategies.get(name))
+            context = _prepare(session, name, snapshot, now, config, kept)
+            for action in config.actions:
+                if runner := RUNNERS.get(action):
+                    runner(context)
+            results.read(context)
+            session.undo(0)
+            kept.victims = context.victims
+        self._before = snapshot
+        return results.plan(refused)
+
+    def _keep(self, session: Session, name: str, pool: NodePool | None) -> _Kept:
+        """The pool's caches, made anew when a new kind of constraint or too long a log makes them useless."""
+        shapes = self._intake.shapes[name]
+        keys = label_keys(shape.constraints for shape in shapes.all())
+        kept = self._kept.get(name)
+        if kept is None or kept.keys != keys or len(session.changes) > LONGEST_LOG:
+            session.changes.clear()
+            classify(session.nodes, *keys)
+            victims = kept.victims if kept else None
+            placer = Placer(session, session.nodes, _strategy(pool or NodePool(name)), Filter())
+            kept = self._kept[name] = _Kept(placer, keys, victims=victims)
+        return kept
+
+
+def _strategy(pool: NodePool) -> Strategy:
+    return Strategy(
+        gpu_spread=pool.gpu_placement == "spread",
+        cpu_spread=pool.cpu_placement == "spread",
+        device_spread=(pool.device_placement or pool.gpu_placement) == "spread",
+        join_shared=pool.gpu_placement != "spread" if pool.join_shared is None else pool.join_shared,
+    )
+
+
+def _prepare(session: Session, pool: str, snapshot: Snapshot, now: int, config: Config, kept: _Kept) -> Context:
+    """Divide fairly and set up one pool's planning."""
     sizes = [device_memory(state.node.gpu_memory) for state in session.nodes if state.gpus]
     smallest, largest = (min(sizes), max(sizes)) if sizes else (device_memory(0), device_memory(0))
     totals = totals_of(session.nodes)
     jobs = list(session.jobs.values())
+    session.charges.clear()
     count_requests(jobs, session.queues.values(), smallest)
     share_out(session, totals, k_value=config.k_value, usage=snapshot.usage)
-    constraints = {task.shape.index: task.shape.constraints for task in session.tasks.values()}
-    classify(session.nodes, *label_keys(constraints.values()))
-    strategy = Strategy(
-        gpu_spread=known.gpu_placement == "spread",
-        cpu_spread=known.cpu_placement == "spread",
-        device_spread=(known.device_placement or known.gpu_placement) == "spread",
-        join_shared=known.gpu_placement != "spread" if known.join_shared is None else known.join_shared,
-    )
+    if kept.victims is not None:
+        kept.victims.forget_absent(session.jobs)
     return Context(
         config=config,
         now=now,
         pool=pool,
         session=session,
         jobs=jobs,
-        placer=Placer(session, session.nodes, strategy, Filter()),
+        placer=kept.placer,
         totals=totals,
         smallest_device=smallest,
         largest_device=largest,
         node_count=len(snapshot.nodes),
         topologies={topology.name: topology for topology in snapshot.topologies},
+        rooms=kept.rooms,
+        victims=kept.victims,
     )
-
-
-class _Result:
-    """Collects the pools' decisions."""
-
-    def __init__(self, reasons: dict[str, tuple[Reason, ...]], pod_reasons: dict[str, Reason]) -> None:
-        self._reasons = reasons
-        self._pod_reasons = pod_reasons
-        self._binds: list[Bind] = []
-        self._evictions: list[Eviction] = []
-        self._nominations: list[Nomination] = []
-        self._started: list[str] = []
-        self._stale: list[str] = []
-        self._no_longer_stale: list[str] = []
-        self._shares: dict[str, QueueShares] = {}
-
-    def read(self, context: Context) -> None:
-        """Take the decisions off a finished working copy."""
-        session = context.session
-        for task in _in_order_of_decision(session):
-            self._read_task(context, task)
-        for task, (action, why, by) in context.evictions.items():
-            if task.status not in (PodStatus.RELEASING, PodStatus.PIPELINED):
-                continue
-            self._evictions.append(_eviction(task, action, why, by))
-        self._stale.extend(context.stale)
-        self._no_longer_stale.extend(context.no_longer_stale)
-        explainer = Explainer(context)
-        for job in context.jobs:
-            waiting = waiting_tasks(job)
-            if waiting:
-                found = explainer.explain(job)
-                self._reasons[job.key] = found
-                self._pod_reasons.update((task.pod.uid, found[0]) for task in waiting)
-        for queue in session.queues.values():
-            self._shares[queue.name] = QueueShares(
-                deserved=_triple(queue.deserved),
-                fair_share=_triple(queue.fair),
-                allocated=_triple(queue.allocated),
-                requested=_triple(queue.request),
-                limit=_triple(queue.limit),
-            )
-
-    def _read_task(self, context: Context, task: TaskState) -> None:
-        if task.status == PodStatus.ALLOCATED and task.pod.status == PodStatus.PENDING:
-            self._binds.append(_bind(task))
-            if not any(other.pod.status in (PodStatus.RUNNING, PodStatus.BOUND) for other in task.job.tasks):
-                self._started.append(task.job.key)
-        elif task.status == PodStatus.PIPELINED and task.pod.status == PodStatus.PENDING and task.node:
-            self._nominations.append(Nomination(task.pod.uid, task.node.name, task.groups, task.zones))
-
-    def plan(self, refused: Mapping[str, Reason]) -> Plan:
-        return Plan(
-            binds=tuple(self._binds),
-            evictions=tuple(self._evictions),
-            nominations=tuple(self._nominations),
-            reasons=self._reasons,
-            pod_reasons=self._pod_reasons,
-            refused=refused,
-            started=tuple(dict.fromkeys(self._started)),
-            stale=tuple(self._stale),
-            no_longer_stale=tuple(self._no_longer_stale),
-            shares=self._shares,
-        )
-
-
-def _in_order_of_decision(session: Session) -> list[TaskState]:
-    """Every task that moved, in the order of its last move."""
-    return list(reversed(dict.fromkeys(step[0] for step in reversed(session.steps))))
-
-
-def _triple(vector: list[int]) -> tuple[int, int, int]:
-    return (vector[0], vector[1], vector[2])
-
-
-def _bind(task: TaskState) -> Bind:
-    shape, node = task.shape, task.node
-    assert node is not None
-    kind = {MIG: "MigInstance", SHARED: "Fraction"}.get(shape.kind, "Regular")
-    portion = shape.portion(node.device_memory) if shape.kind == SHARED else MILLI
-    return Bind(
-        pod=task.pod.uid,
-        node=node.name,
-        gpu_groups=task.groups,
-        resource_type=kind,
-        gpu_devices=shape.devices,
-        gpu_portion=portion,
-        numa_zones=task.zones,
-    )
-
-
-def _eviction(task: TaskState, action: str, why: Reason, by: str) -> Eviction:
-    moved = task.node.name if task.status == PodStatus.PIPELINED and task.node is not None else ""
-    groups = task.groups if moved else ()
-    return Eviction(task.pod.uid, task.pod.node, action, why, by, moved, groups)

@@ -1,6 +1,7 @@
 """Shapes: the distinct requests of a snapshot. Pods of one shape fit, cost and fail alike, so work is done once."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agent.domain.constraints import Constraints
@@ -78,6 +79,9 @@ class ShapeTable:
 
     def __init__(self) -> None:
         self._shapes: dict[tuple[object, ...], Shape] = {}
+
+    def all(self) -> Iterable[Shape]:
+        return self._shapes.values()
 
     def of(self, pod: Pod, claim_gpus: int = 0) -> Shape:
         key = (pod.request, pod.constraints, pod.qos == "Guaranteed", pod.legacy_mig, claim_gpus)

@@ -21,7 +21,18 @@ class Session:
     ``charges`` leaf queues in the order what they hold changed; readers remember how far they have read.
     """
 
-    __slots__ = ("changes", "charges", "conditions", "jobs", "nodes", "nodes_by_name", "queues", "steps", "tasks")
+    __slots__ = (
+        "_number",
+        "changes",
+        "charges",
+        "conditions",
+        "jobs",
+        "nodes",
+        "nodes_by_name",
+        "queues",
+        "steps",
+        "tasks",
+    )
 
     def __init__(self) -> None:
         self.nodes: list[NodeState] = []
@@ -31,6 +42,7 @@ class Session:
         self.tasks: dict[str, TaskState] = {}
         self.conditions: Conditions | None = None
         self.steps: list[Step] = []
+        self._number = 0
         self.changes: list[int] = []
         self.charges: list[QueueState] = []
 
@@ -46,6 +58,11 @@ class Session:
         """Give a pod another state, undoably."""
         self.steps.append((task, task.status, task.node, task.groups, task.virtual, task.accounted, task.zones))
         self.set(task, status, node, groups, virtual, None, zones)
+
+    def take_number(self) -> int:
+        """A number no job or task of this session has had."""
+        self._number += 1
+        return self._number
 
     def mark(self) -> int:
         return len(self.steps)

@@ -6,7 +6,7 @@ Inside a queue the batches lie in reverse job order; between queues the most ove
 
 import heapq
 from bisect import insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from agent.domain.pods import PodStatus
 from agent.scheduler.entitlement import QueueState, Vector
@@ -96,8 +96,17 @@ class VictimIndex:
         return self._totals.get(queue, 0)
 
     def largest(self, queue: QueueState) -> int:
-        """Milli-GPU of the largest batch the queue ever had in this plan."""
-        return self._largest.get(queue, 0)
+        """Milli-GPU of the queue's largest batch; looked for again after a largest one went."""
+        if queue not in self._largest:
+            self._largest[queue] = max((batch.amount[0] for batch in self.line(queue)), default=0)
+        return self._largest[queue]
+
+    def _kill(self, batch: Batch) -> None:
+        queue = batch.job.queue
+        batch.dead = True
+        self._totals[queue] -= batch.amount[0]
+        if batch.amount[0] >= self._largest.get(queue, 0):
+            self._largest.pop(queue, None)
 
     def _enter(self, job: JobState) -> None:
         found = [batch for batch in batches_of(self._session, job) if not (job.semi and batch.core)]
@@ -105,7 +114,8 @@ class VictimIndex:
         queue = job.queue
         for batch in found:
             self._totals[queue] = self._totals.get(queue, 0) + batch.amount[0]
-            self._largest[queue] = max(self._largest.get(queue, 0), batch.amount[0])
+            if queue in self._largest:
+                self._largest[queue] = max(self._largest[queue], batch.amount[0])
         self._versions[job] = job.version
 
     def renew(self, jobs: Iterable[JobState]) -> None:
@@ -114,14 +124,20 @@ class VictimIndex:
             if not job.preemptible or self._versions.get(job) == job.version:
                 continue
             for batch in self._batches.pop(job, ()):
-                batch.dead = True
-                self._totals[job.queue] -= batch.amount[0]
+                self._kill(batch)
             if not any(leaf.active for leaf in job.root.leaves()):
                 continue
             self._enter(job)
             line = self._lines.setdefault(job.queue, [])
             for batch in self._batches[job]:
                 insort(line, batch, lo=self._starts.get(job.queue, 0))
+
+    def forget_absent(self, jobs: Mapping[str, JobState]) -> None:
+        """Drop the batches of jobs that left the pool."""
+        for job in [job for job in self._batches if jobs.get(job.key) is not job]:
+            for batch in self._batches.pop(job):
+                self._kill(batch)
+            self._versions.pop(job, None)
 
     def line(self, queue: QueueState) -> Iterator[Batch]:
         """The queue's live batches, first victim first."""

@@ -37,6 +37,9 @@ log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
 """While something waits, a cycle at least this often: delays run out, minimum run times pass."""
+SETTLE_S = 0.002
+SETTLE_MOST = 10
+"""Before a cycle, wait for so long without a change, and at most so many times."""
 REST = 0.2
 BUSY_REST = 1.0
 """After a cycle, pause this many times as long as it took, so that watches and binds get their turn; longer while
@@ -66,6 +69,7 @@ class Scheduler:
         settings, kube = context.settings, context.kube
         self._context = context
         self._wake = asyncio.Event()
+        self._changes = 0
         self._mirror = Mirror(
             settings.scheduler_names,
             pool_label=settings.node_pool_label,
@@ -103,6 +107,7 @@ class Scheduler:
         return self._mirror.snapshot(time.time_ns())
 
     def _woken(self) -> None:
+        self._changes += 1
         self._wake.set()
         self._lookups.poke()
 
@@ -139,6 +144,7 @@ class Scheduler:
         self._wake.set()
         while True:
             await self._wait()
+            await self._settle()
             self._wake.clear()
             if not self._context.leading or self._deaf():
                 self._context.health.set(self._context.leading, "waiting for the API server")
@@ -159,6 +165,14 @@ class Scheduler:
                 await self._wake.wait()
         except TimeoutError:
             return
+
+    async def _settle(self) -> None:
+        """Let what is arriving arrive: who asks together is judged together, whoever's pod was read first."""
+        for _ in range(SETTLE_MOST):
+            seen = self._changes
+            await asyncio.sleep(SETTLE_S)
+            if self._changes == seen:
+                return
 
     def _deaf(self) -> bool:
         """Whether a watch has been silent for so long that what we know may be old."""

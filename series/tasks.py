@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 from celery import shared_task
-from django.conf import settings
 
 from series import services
 from series.ingest import KEEP_DAYS
@@ -13,10 +12,9 @@ from tenants.context import in_tenant, ready_schemas
 @shared_task(name="series.tasks.maintain")
 def maintain() -> None:
     """Partitions ahead, old days away, and series without samples forgotten tenant by tenant."""
-    keep = getattr(settings, "SERIES_RETENTION_DAYS", KEEP_DAYS)
     today = datetime.now(UTC).date()
     services.make_partitions(today)
-    services.drop_partitions(today, keep)
+    services.drop_partitions(today, KEEP_DAYS)
     for schema in ready_schemas():
         with in_tenant(schema):
-            services.prune(keep)
+            services.prune(KEEP_DAYS)

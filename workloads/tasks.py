@@ -11,7 +11,7 @@ from clusters.reports import drain
 from clusters.sweeping import in_each_tenant
 from projects.models import Project
 from tenants.context import in_tenant
-from workloads.models import Event, Pod
+from workloads.models import Event, LogStream, Pod
 from workloads.services.commands import settle_acts
 from workloads.services.ingest import apply_reports
 from workloads.services.lifecycle import finish_deletions
@@ -63,7 +63,7 @@ def _sweep() -> None:
 
 @shared_task(name="workloads.tasks.prune")
 def prune() -> None:
-    """Drop events and deleted pods after ``KEPT``."""
+    """Drop events, deleted pods and forgotten log streams after ``KEPT``."""
     in_each_tenant(_prune)
 
 
@@ -71,3 +71,4 @@ def _prune() -> None:
     before = timezone.now() - KEPT
     Event.objects.filter(last_at__lt=before).delete()
     Pod.objects.filter(deleted_at__lt=before).delete()
+    LogStream.objects.filter(opened_at__lt=before).delete()

@@ -167,3 +167,12 @@ def test_another_workloads_pod_has_no_log_here(acme: Home, three: list[Workload]
     tell(three[1].cluster, "Pod", pod_report(three[1].pk, name="beta-0"))
     take("workloads")
     assert acme.api().get(f"{WORKLOADS}/{three[0].pk}/logs?pod=beta-0").status_code == 404
+
+
+def test_a_stream_opens_the_log_of_its_own_workload_only(acme: Home, three: list[Workload]) -> None:
+    tell(three[0].cluster, "Pod", pod_report(three[0].pk))
+    take("workloads")
+    api = acme.api()
+    stream = api.get(f"{WORKLOADS}/{three[0].pk}/logs?wait=0").json()["stream"]
+    assert api.get(f"{WORKLOADS}/{three[0].pk}/logs?wait=0&stream={stream}").status_code == 200
+    assert api.get(f"{WORKLOADS}/{three[1].pk}/logs?wait=0&stream={stream}").status_code == 404

@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db import transaction
+
 from access.grants import Actor
 from access.permissions import require
 from access.roles import Action
 from agent.wire.messages import LogTarget
 from link import services as link
 from runai_cp.lib.errors import FieldError, Invalid, NotFound
-from workloads.models import Pod, Workload
+from workloads.models import LogStream, Pod, Workload
 
 PART = 256 * 1024
 
@@ -46,6 +48,8 @@ def read_workload_log(
     if offset < 0:
         raise Invalid(FieldError("offset", "must be 0 or more", offset))
     if stream is not None:
+        if not LogStream.objects.filter(pk=stream, workload=workload).exists():
+            raise NotFound("log stream not found")
         chunk = link.read_log(stream_id=stream, cluster_ids=[workload.cluster_id], offset=offset, limit=PART)
         text, length = whole_characters(chunk.data, last=chunk.ended)
         return LogPart(stream, pod, text, offset + length, chunk.ended and length == len(chunk.data), chunk.error)
@@ -53,7 +57,9 @@ def read_workload_log(
     if found is None:
         return LogPart(None, "", "", 0, workload.is_final, "No pod has been made yet." if not workload.is_final else "")
     target = LogTarget(found.namespace, found.name, container, previous)
-    opened = link.open_log(cluster_id=workload.cluster_id, target=target, follow=follow, tail=tail)
+    with transaction.atomic():
+        opened = link.open_log(cluster_id=workload.cluster_id, target=target, follow=follow, tail=tail)
+        LogStream.objects.create(pk=opened, workload=workload)
     return LogPart(opened, found.name, "", 0, False)
 
 

@@ -22,7 +22,7 @@ from agent.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, KubeE
 from agent.kube.protocol import Kube, Obj
 from agent.kube.resources import EVENT, NODE, POD, POD_GROUP, SERVICE, WORKLOAD
 from agent.kube.watch import Informers
-from agent.operator.facts import NodeFacts, PodFacts, group_facts, node_facts, pod_facts
+from agent.operator.facts import NodeFacts, PodFacts, group_facts, node_facts, number, pod_facts
 from agent.operator.lifecycle import Decision, decide
 from agent.operator.observed import Observation, status_of
 from agent.operator.reconcile import contains, is_ours
@@ -139,7 +139,7 @@ class Workloads:
         pods = sorted(self._pods_of.get(view.uid, {}).values(), key=lambda pod: (pod.index, pod.attempt))
         decision = decide(view, pods, now)
         refused = await self._do(view, decision)
-        groups = [group_facts(group) for group in self._groups_of.get(view.uid, {}).values()]
+        groups = [group_facts(group) for group in self._groups(view.uid)[0]]
         seen = Observation(pods, self._node_facts(pods), groups, refused.text, refused.invalid)
         await self._write(view, obj, status_of(view, decision, seen, now))
         if decision.remove_workload:
@@ -158,11 +158,19 @@ class Workloads:
         found = {name: self._nodes.get(name) for name in {pod.node for pod in pods if pod.node}}
         return {name: node_facts(node) for name, node in found.items() if node is not None}
 
+    def _groups(self, uid: str) -> tuple[list[Obj], list[Obj]]:
+        """Pod groups of the latest attempt (and those that others made for single pods), and of earlier ones."""
+        known = list(self._groups_of.get(uid, {}).values())
+        attempts = {id(group): (group["metadata"].get("labels") or {}).get(labels.ATTEMPT) for group in known}
+        last = max((number(text) for text in attempts.values() if text is not None), default=0)
+        old = [group for group in known if (text := attempts[id(group)]) is not None and number(text) < last]
+        return [group for group in known if group not in old], [group for group in old if is_ours(group)]
+
     async def _do(self, view: WorkloadView, decision: Decision) -> Refusal:
         """Deletes, then creates: the gang's group and service before its pods. What the server refused."""
         await self._all([self._delete(pod) for pod in decision.delete])
-        if decision.delete and view.spec.suspend:
-            await self._all([self._drop_group(group) for group in self._groups_of.get(view.uid, {}).values()])
+        current, old = self._groups(view.uid)
+        await self._all([self._drop_group(group) for group in [*old, *(current if view.spec.suspend else ())]])
         for obj in decision.create:
             if obj["kind"] != "Pod" and (refused := await self._ensure(obj)).text:
                 return refused
@@ -225,6 +233,8 @@ class Workloads:
 
     async def _drop_group(self, group: Obj) -> None:
         meta = group["metadata"]
+        if not is_ours(group) or meta.get("deletionTimestamp"):
+            return
         try:
             await self._kube.delete(POD_GROUP, meta["name"], meta["namespace"], uid=meta["uid"])
         except (NotFound, Conflict):

@@ -52,6 +52,8 @@ class PodFacts:
     ready: bool = False
     disrupted: str = ""
     """Why somebody other than the workload ended it (node drained, evicted, node gone); empty otherwise."""
+    evicted: str = ""
+    """What the scheduler said when it chose to evict it."""
     reason: str = ""
     message: str = ""
     image: str = ""
@@ -141,6 +143,7 @@ def pod_facts(pod: Manifest) -> PodFacts:
         unschedulable_since=moment(scheduled.get("lastTransitionTime")) if waits else None,
         ready=(conditions.get("Ready") or {}).get("status") == "True",
         disrupted=_disruption(status, disruption),
+        evicted=str(disruption.get("message") or "") if disruption.get("status") == "True" else "",
         reason=status.get("reason") or "",
         message=status.get("message") or "",
         image=first.get("image") or "",

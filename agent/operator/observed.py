@@ -135,7 +135,9 @@ def _alive(view: WorkloadView, decision: Decision, seen: Observation, mine: Sequ
     expected = len(decision.wanted)
     ending = [pod for pod in mine if pod.deleting]
     if ending and len(ending) == len(mine):
-        return Finding(Phase.TERMINATING, _leaving("evicted, will be placed again", ending))
+        why = next((pod.evicted for pod in ending if pod.evicted), "")
+        word = f"evicted: {why}" if why else "its pods are being deleted and will be made again"
+        return Finding(Phase.TERMINATING, _leaving(word, ending))
     running = [pod for pod in mine if _runs(pod) or pod.phase == "Succeeded"]
     waiting = [pod for pod in mine if not pod.scheduled and not pod.finished and not pod.deleting]
     troubles = [found for pod in mine if not pod.deleting if (found := _trouble(pod, seen.nodes)) is not None]

@@ -141,6 +141,16 @@ async def test_a_gang_has_its_group_and_service_before_its_pods():
         assert [obj["metadata"]["name"] for obj in kube.all(SERVICE)] == ["hello"]
 
 
+async def test_every_attempt_of_a_gang_has_a_group_of_its_own():
+    kube = FakeKube(project(), namespace("runai-vision"), workload(type="distributed", workers=2))
+    async with operating(kube) as operator:
+        await operator.settle()
+        await play(kube, "hello-0", **ended(1))
+        await operator.settle()
+        assert pods(kube) == ["hello-0", "hello-0-r1", "hello-1-r1"]
+        assert [obj["metadata"]["name"] for obj in kube.all(POD_GROUP)] == ["hello-r1"]
+
+
 async def test_suspend_takes_the_pods_and_resume_brings_them_back():
     kube = FakeKube(project(), namespace("runai-vision"), workload())
     async with operating(kube) as operator:

@@ -50,9 +50,9 @@ STARTED = WorkloadStatus(phase=Phase.RUNNING, started_at="2026-01-01T11:59:40Z")
         (
             "evicted",
             view(),
-            [runs(deleting=True)],
+            [runs(deleting=True, evicted="reclaimed for queue b")],
             "Terminating",
-            "evicted, will be placed again; waiting for 1 pod to end",
+            "evicted: reclaimed for queue b; waiting for 1 pod to end",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) and " " in value else "",

@@ -10,6 +10,7 @@ import click
 from cli.client import Client
 from cli.commands.common import find_project, find_workload, output_flags, project_flag
 from cli.config import Config
+from cli.errors import Refused
 from cli.output import age, cell, dump, lookup, show
 
 COLUMNS = (
@@ -22,7 +23,6 @@ COLUMNS = (
     ("AGE", "age"),
     ("MESSAGE", "phaseMessage"),
 )
-FINAL = ("Completed", "Failed", "Stopped")
 
 
 @click.group()
@@ -127,23 +127,18 @@ def print_log(
     """Print the log of a workload's pod, and with ``follow`` go on until it ends."""
     client = Client(config)
     row = find_workload(client, config, name, project, kind)
-    offset, stream = 0, None
+    path = f"/api/v1/workloads/{row['id']}/logs"
+    stream, offset = None, 0
     while True:
-        chunk = client.get(
-            f"/api/v1/workloads/{row['id']}/logs",
-            pod=pod,
-            offset=offset,
-            stream=stream,
-            follow=str(follow).lower(),
-            tail=tail if tail >= 0 else None,
-        )
-        stream, offset = chunk.get("stream"), chunk["nextOffset"]
-        if chunk.get("data"):
-            sys.stdout.write(chunk["data"])
-            sys.stdout.flush()
-        if chunk.get("error"):
-            click.echo(f"runai: {chunk['error']}", err=True)
-        if chunk.get("ended"):
+        wanted = {"stream": stream, "offset": offset} if stream else {"tail": tail if tail >= 0 else None}
+        part = client.get(path, pod=pod, follow=str(follow).lower(), **wanted)
+        stream, offset = part["stream"], part["nextOffset"]
+        sys.stdout.write(part["text"])
+        sys.stdout.flush()
+        waits = not stream and not part["ended"]
+        if part["error"] and not (waits and follow):
+            raise Refused(part["error"])
+        if part["ended"]:
             return
-        if not chunk.get("data"):
-            time.sleep(0.5)
+        if waits:
+            time.sleep(0.5)  # no pod has been made yet; with a stream, the server itself waits for text

@@ -9,7 +9,7 @@ from cli.output import show
 
 COLUMNS = (
     ("PROJECT", "name"),
-    ("DEPARTMENT", "parent.name"),
+    ("DEPARTMENT", "parentName"),
     ("STATUS", "status.phase"),
     ("NAMESPACE", "status.namespace"),
     ("GPU QUOTA", "totalResources.gpuQuota"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from dataclasses import replace
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
@@ -31,7 +32,8 @@ from agent.loops.execution import Executor
 from agent.loops.lookups import Lookups
 from agent.loops.queue_status import QueueReporter
 from agent.loops.reporting import Reporter
-from agent.scheduler import Plan, Snapshot, plan
+from agent.scheduler.planner import Planner
+from agent.scheduler.snapshot import Plan, Snapshot
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +42,8 @@ TICK_S = 1.0
 SETTLE_S = 0.002
 SETTLE_MOST = 10
 """Before a cycle, wait for so long without a change, and at most so many times."""
+PLANS_MOST = 4
+"""How often a cycle plans again because pods were found that hold a node unaccounted; it settles at the second."""
 REST = 0.2
 BUSY_REST = 1.0
 """After a cycle, pause this many times as long as it took, so that watches and binds get their turn; longer while
@@ -70,6 +74,7 @@ class Scheduler:
         self._context = context
         self._wake = asyncio.Event()
         self._changes = 0
+        self._planner = Planner()
         self._mirror = Mirror(
             settings.scheduler_names,
             pool_label=settings.node_pool_label,
@@ -182,8 +187,7 @@ class Scheduler:
         """One plan and its consequences. Returns how long it took, in seconds."""
         started = time.perf_counter()
         now = time.time_ns()
-        snapshot = self._mirror.snapshot(now)
-        decided = plan(snapshot, now)
+        snapshot, decided = self._plan(now)
         self._executor.carry_out(decided)
         self._mirror.note(decided, now)
         self._reporter.take(decided, now)
@@ -191,6 +195,16 @@ class Scheduler:
         took = time.perf_counter() - started
         self._measure(snapshot, decided, took)
         return took
+
+    def _plan(self, now: int) -> tuple[Snapshot, Plan]:
+        """A plan in which every pod that holds a node is counted there, whatever became of its queue or group."""
+        for _ in range(PLANS_MOST):
+            snapshot = self._mirror.snapshot(now)
+            decided = self._planner.plan(snapshot, now)
+            if not self._mirror.charge_nodes(self._mirror.unaccounted(decided)):
+                return snapshot, decided
+        log.error("unaccounted_pods", count=len(self._mirror.unaccounted(decided)))
+        return snapshot, replace(decided, binds=(), evictions=())
 
     def _measure(self, snapshot: Snapshot, decided: Plan, took: float) -> None:
         CYCLE.observe(took)

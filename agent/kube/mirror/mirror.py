@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from agent.domain.nodes import DEFAULT_POOL
-from agent.domain.pods import Pod, PodStatus
+from agent.domain.pods import ACTIVE_USED, Pod, PodStatus
 from agent.domain.reasons import Reason
 from agent.grouping.owners import Owner, Reference, chain, controller_of
 from agent.grouping.rules import Group, group_of
@@ -60,6 +61,7 @@ class Mirror:
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._classes: dict[str, tuple[int, bool]] = {}
         self._stale: set[str] = set()
+        self._charged: dict[str, str] = {}
 
     # -- changes -----------------------------------------------------------------------------------------------------
 
@@ -239,6 +241,31 @@ class Mirror:
             self.demand.note_stale(key, None)
         self._stale |= set(decided.stale)
         self._stale -= set(decided.no_longer_stale)
+
+    def unaccounted(self, decided: Plan) -> set[str]:
+        """Pods of ours that hold a node and that planning could not count there: their queue or group is gone or
+        refused, or their node has moved to another pool."""
+        gone = {key.removeprefix("pod/") for key, why in decided.refused.items() if why.code == "NodeGone"}
+        lost = {uid for uid, entry in self.demand.entries.items() if gone and entry.pod.key in gone}
+        return {uid for uid in lost | decided.pod_reasons.keys() if self._holds(uid)}
+
+    def _holds(self, uid: str) -> bool:
+        entry = self.entry(uid)
+        return entry is not None and bool(entry.pod.node) and entry.pod.status in ACTIVE_USED
+
+    def charge_nodes(self, uids: set[str]) -> bool:
+        """Count exactly these pods of ours like foreign ones, whole devices for shared ones, so that nobody is given
+        what they hold. True if that changes anything: then plan again."""
+        changed = False
+        for uid in self._charged.keys() - uids:
+            changed |= self.supply.set_foreign(uid, self._charged.pop(uid), None)
+        for uid in uids:
+            entry = self.demand.entries[uid]
+            held = usage_of(entry.obj)
+            held = replace(held, gpus=held.gpus + len(entry.pod.gpu_groups))
+            changed |= self.supply.set_foreign(uid, entry.pod.node, held)
+            self._charged[uid] = entry.pod.node
+        return changed
 
     def restless(self) -> bool:
         """Whether time alone may change the plan: something waits, pauses, is leaving or is stale."""

@@ -206,6 +206,21 @@ async def test_queues_say_what_they_hold():
         assert next(q for q in kube.all(QUEUE) if q["metadata"]["name"] == "d")["status"]["childQueues"] == ["q"]
 
 
+@pytest.mark.parametrize("gone", ["queue", "group"])
+async def test_what_holds_a_node_is_counted_though_its_queue_or_group_is_gone(gone):
+    kube = FakeKube(node(gpus=2), queue(), queue("other"), group("g", queue_name="other"))
+    async with scheduling(kube):
+        await kube.create(pod("first", gpus=1, in_group="g"))
+        await kube.create(pod("half", gpus=0, in_group="g", annotations={"gpu-fraction": "0.5"}))
+        await until(lambda: len(placed(kube)) == 2)
+        await (kube.delete(QUEUE, "other") if gone == "queue" else kube.delete(POD_GROUP, "g", "ns"))
+        await kube.create(pod("next"))
+        await until(lambda: "at most 0 free" in told(kube, "next"))
+        await kube.create(queue("other") if gone == "queue" else group("g", queue_name="other"))
+        await kube.delete(POD, "half", "ns")
+        await until(lambda: "next" in placed(kube))
+
+
 async def test_a_missing_config_map_keeps_a_pod_waiting():
     kube = FakeKube(node(), queue())
     volumes = [{"name": "v", "configMap": {"name": "settings"}}]

@@ -37,7 +37,7 @@ class SubmitForm(ConsoleForm):
     project = forms.ModelChoiceField(label="Project", queryset=Project.objects.none(), empty_label=None)
     image = forms.CharField(label="Image", max_length=600)
     command = forms.CharField(label="Command", required=False, max_length=20000)
-    gpus = forms.CharField(label="GPUs", required=False, initial="1", max_length=20)
+    gpus = forms.CharField(label="GPUs", initial="1", max_length=20)
     pool = forms.ChoiceField(label="Node pool", required=False)
     priority = forms.ChoiceField(label="Priority", required=False)
     preemption = forms.ChoiceField(label="Preemption", required=False, choices=PREEMPTION)

@@ -38,7 +38,12 @@ def login(request: HttpRequest) -> HttpResponse:
                 return redirect(_way_back(request))
             form.add_error(None, "This address and password do not belong together.")
     status = 422 if form.errors else 200
-    return render_page(request, "access/login.html", {"form": form, "next": request.GET.get("next", "")}, status=status)
+    return render_page(
+        request,
+        "access/login.html",
+        {"form": form, "next": request.POST.get("next") or request.GET.get("next", "")},
+        status=status,
+    )
 
 
 def _way_back(request: HttpRequest) -> str:

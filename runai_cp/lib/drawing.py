@@ -172,13 +172,13 @@ def _line(index: int, line: Line, xs: Sequence[float], top: float, figure: Figur
 
 
 def _gaps(figure: Figure, xs: Sequence[float]) -> list[dict[str, float]]:
-    """Stretches where no series has a value, between two that have."""
+    """Stretches where no series has a value, between two that have; percents of the width."""
     present = [any(line.values[i] is not None for line in figure.lines) for i in range(len(xs))]
     found, last = [], None
     for index, here in enumerate(present):
         if here:
             if last is not None and index - last > 1:
-                found.append({"x": xs[last], "width": round(xs[index] - xs[last], 2)})
+                found.append({"x": round(xs[last] / 10, 2), "width": round((xs[index] - xs[last]) / 10, 2)})
             last = index
     return found
 

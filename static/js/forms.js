@@ -1,6 +1,7 @@
-// Forms: one submit is one request, dialogs that want a typed name, rows of name and value, shortcuts for errors.
+// Forms: one submit is one request, dialogs that want a typed name, the live preview, the way from an error to its field.
 
-import { $, $$ } from './dom.js';
+import { $, $$, csrf, say, toLogin } from './dom.js';
+import { swap } from './live.js';
 
 document.addEventListener('submit', (event) => {
   const form = event.target;
@@ -26,35 +27,31 @@ document.addEventListener('input', (event) => {
   button.setAttribute('aria-disabled', String(event.target.value.trim() !== wanted));
 });
 
-// Rows of name and value: one more, one less.
-document.addEventListener('click', (event) => {
-  const add = event.target.closest('[data-add-row]');
-  if (add) {
-    const row = document.getElementById(add.dataset.addRow).content.firstElementChild.cloneNode(true);
-    add.closest('[data-rows]').querySelector('[data-list]').append(row);
-    $('input', row)?.focus();
+// A form with data-preview asks the server what it would become, while it is filled; the last question wins.
+let asking = null;
+let pause = 0;
+
+async function preview(form) {
+  asking?.abort();
+  asking = new AbortController();
+  const headers = { 'HX-Request': 'true', 'HX-Request-Type': 'partial', 'X-CSRFToken': csrf() };
+  try {
+    const answer = await fetch(form.dataset.preview, { method: 'POST', headers, body: new URLSearchParams(new FormData(form)), signal: asking.signal });
+    if (answer.status === 401) toLogin();
+    else if (answer.ok) await swap(await answer.text());
+  } catch (error) {
+    if (error.name !== 'AbortError') say('The preview could not be refreshed');
   }
-  const remove = event.target.closest('[data-remove-row]');
-  if (remove) {
-    const form = remove.closest('form');
-    remove.closest('[data-row]').remove();
-    form?.dispatchEvent(new Event('input', { bubbles: true }));
-  }
+}
+
+document.addEventListener('input', (event) => {
+  const form = event.target.closest?.('form[data-preview]');
+  if (!form) return;
+  clearTimeout(pause);
+  pause = setTimeout(() => preview(form), 250);
 });
 
 // After a refused form the summary takes the focus, and each of its links the field.
 const summary = $('[data-error-summary]');
 summary?.focus();
 for (const fold of $$('details.fold')) if ($('[aria-invalid="true"]', fold)) fold.open = true;
-
-// A field may be shown only for one choice of another: data-when="name=value".
-function when() {
-  for (const el of $$('[data-when]')) {
-    const [name, value] = el.dataset.when.split('=');
-    const form = el.closest('form');
-    const input = form?.elements[name];
-    if (input) el.hidden = input.value !== value;
-  }
-}
-document.addEventListener('change', when);
-when();

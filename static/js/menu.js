@@ -17,7 +17,7 @@ function place(menu, button) {
 async function load(menu, query = '', from = menu.dataset.load) {
   const url = new URL(from, location.href);
   if (query) url.searchParams.set('q', query);
-  const answer = await fetch(url, { headers: { 'HX-Request': 'true', 'HX-Request-Type': 'partial' } });
+  const answer = await fetch(url, { headers: { 'HX-Request': 'true', 'HX-Request-Type': 'partial', 'HX-Current-URL': location.href } });
   if (answer.status === 401) { toLogin(); return; }
   if (!answer.ok) return;
   const list = $('[data-items]', menu) ?? menu;

@@ -18,6 +18,7 @@ from clusters.services import statuses
 from clusters.states import ClusterStatus
 from projects.models import Project, Quota
 from runai_cp.lib.htmx import render_page
+from runai_cp.lib.vocabulary import STATUS
 from usage import services
 from usage.views import figures
 from workloads.models import Workload
@@ -96,7 +97,8 @@ def _attention(
     """Clusters that are not well, nodes that are not ready, workloads that failed today: what asks for somebody."""
     items = [
         {
-            "icon": "st-disconnected", "tone": "bad", "name": cluster.name, "before": "Cluster",
+            "icon": STATUS[states[cluster.pk].title].icon, "tone": STATUS[states[cluster.pk].title].tone,
+            "name": cluster.name, "before": "Cluster",
             "text": f"is {states[cluster.pk].title.lower()}", "detail": states[cluster.pk].cause,
             "href": reverse("clusters:cluster_detail", args=[cluster.pk]), "verb": "Diagnose",
         }

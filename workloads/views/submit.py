@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from django.db.models import QuerySet
@@ -30,6 +31,7 @@ from workloads.views import texts
 from workloads.views.quota_check import Place, verdict
 
 TEMPLATE = "workloads/workload_form.html"
+EXAMPLE_NAME, EXAMPLE_IMAGE = "my-training", "registry.example/team/image:tag"
 
 
 @allow(Action.WORKLOAD_CREATE)
@@ -109,13 +111,7 @@ def _submit_once(request: HttpRequest, form: SubmitForm) -> str:
 def _side(request: HttpRequest, form: SubmitForm) -> dict[str, Any]:
     """Quota check and preview. What is not sound yet is said as a list of what is missing."""
     if not form.is_bound:
-        form = SubmitForm(
-            form.initial | {"project": form.initial.get("project") or _first(form)},
-            projects=form.fields["project"].queryset,  # type: ignore[attr-defined]
-            pools=[],
-        )
-        form.fields["pool"].choices = [(form.data.get("pool", ""), "")]  # type: ignore[attr-defined]
-        form.is_valid()
+        form = _as_if_sent(form)
     project = form.cleaned_data.get("project")
     if project is None or "command_words" not in form.cleaned_data:
         return {"missing": ["Choose a project."], "place": None}
@@ -123,14 +119,21 @@ def _side(request: HttpRequest, form: SubmitForm) -> dict[str, Any]:
     return _check(project, wanted) | _texts(request, project, wanted)
 
 
-def _first(form: SubmitForm) -> Any:
-    first = form.fields["project"].queryset.first()  # type: ignore[attr-defined]
-    return first.pk if first else ""
+def _as_if_sent(form: SubmitForm) -> SubmitForm:
+    """The untouched form as the server would receive it, to check and preview what it begins with."""
+    projects = form.fields["project"].queryset  # type: ignore[attr-defined]
+    first = projects.first()
+    values = {name: field.initial for name, field in form.fields.items() if field.initial is not None}
+    sent = SubmitForm({"project": first.pk if first else ""} | values | form.initial, projects=projects, pools=[])
+    sent.fields["pool"].choices = form.fields["pool"].choices  # type: ignore[attr-defined]
+    sent.is_valid()
+    return sent
 
 
 def _check(project: Project, wanted: SubmitRequest) -> dict[str, Any]:
+    """What the amounts mean for the quota; name, image and words do not matter for that."""
     try:
-        spec = compile_spec(wanted)
+        spec = compile_spec(replace(wanted, name="check", image="check", command=(), args=(), environment=()))
     except SpecError:
         return {"place": None, "verdict": None}
     pool = (spec.node_pools or tuple(project.default_node_pools) or ("default",))[0]
@@ -166,9 +169,13 @@ def _place(project: Project, pool: str) -> Place | None:
 
 
 def _texts(request: HttpRequest, project: Project, wanted: SubmitRequest) -> dict[str, Any]:
+    """The four texts. Until name and image are given, examples stand in for them, and the pane says so."""
     cluster, base = str(project.cluster_id), request.build_absolute_uri("/").rstrip("/")
+    missing = [label for label, value in (("Name", wanted.name), ("Image", wanted.image)) if not value]
+    wanted = replace(wanted, name=wanted.name or EXAMPLE_NAME, image=wanted.image or EXAMPLE_IMAGE)
     try:
         return {
+            "missing": missing,
             "yaml": texts.yaml_text(wanted, project.namespace),
             "cli": texts.cli_text(wanted, project.name),
             "curl": texts.curl_text(wanted, cluster, base),
@@ -177,4 +184,4 @@ def _texts(request: HttpRequest, project: Project, wanted: SubmitRequest) -> dic
     except SpecError as error:
         labels = {name: str(bound.label) for name, bound in SubmitForm.base_fields.items()}
         names = [SubmitForm.FIELDS_OF.get(item.field, item.field) for item in invalid(error).fields]
-        return {"missing": [labels.get(name.split("[")[0], name) for name in dict.fromkeys(names)]}
+        return {"missing": missing + [labels.get(name.split("[")[0], name) for name in dict.fromkeys(names)]}

@@ -212,6 +212,7 @@ def field(bound: BoundField, span: str = "12", unit: str = "", mono: bool = Fals
         "span": span,
         "unit": unit,
         "box": box,
+        "optional": kind == "input" and not bound.field.required,
         "control": bound.as_widget(attrs={k: v for k, v in values.items() if v is not None}),
     }
 

@@ -67,6 +67,9 @@ class Demand:
         self.aliases: Mapping[str, Mapping[str, str]] = {}
         self._stored: dict[str, Obj] = {}
         self._groups: dict[str, PodGroup] = {}
+        self._changed: set[str] = set()
+        self._planned_groups: dict[str, PodGroup] = {}
+        self._planned_pods: dict[str, Pod] = {}
         self._started: dict[str, int] = {}
         self._evicted: dict[str, int] = {}
         self._stale_since: dict[str, int | None] = {}
@@ -88,11 +91,16 @@ class Demand:
             self.held.pop(uid, None)
         pod = self._view(obj, group, asked, now, old.pod if old is not None else None)
         if old is not None and old.group != group:
+            self._changed.add(old.group)
             self._leave_group(uid, old.group)
         self.entries[uid] = Entry(obj, group, asked, pod)
+        if old is None or old.pod is not pod or old.group != group:
+            self._changed.add(group)
         self.members.setdefault(group, {})[uid] = None
         if asked.wrong is not None:
             self.refused[f"pod/{pod.key}"] = asked.wrong
+        else:
+            self.refused.pop(f"pod/{pod.key}", None)
         self._note_start(group, obj, pod)
         return (old.pod if old is not None else None), pod
 
@@ -100,6 +108,8 @@ class Demand:
         entry = self.entries.pop(uid, None)
         if entry is None:
             return None
+        self._planned_pods.pop(uid, None)
+        self._changed.add(entry.group)
         self.assumed.pop(uid, None)
         self.leaving.discard(uid)
         self.held.pop(uid, None)
@@ -115,14 +125,16 @@ class Demand:
         """Look at a pod again after an assumption about it, or the time, has changed."""
         entry = self.entries.get(uid)
         if entry is not None:
-            entry.pod = self._view(entry.obj, entry.group, entry.asked, now, entry.pod)
+            before, entry.pod = entry.pod, self._view(entry.obj, entry.group, entry.asked, now, entry.pod)
+            if entry.pod is not before:
+                self._changed.add(entry.group)
 
     def review_timed(self, now: int) -> None:
         """Pods whose state depends on the time: leaving ones may be stuck by now, held ones may be tried again."""
         for uid in [uid for uid, until in self.held.items() if until <= now]:
             del self.held[uid]
             self.review(uid, now)
-        for uid in self._releasing:
+        for uid in list(self._releasing):
             self.review(uid, now)
 
     def _view(self, obj: Obj, group: str, asked: Asked, now: int, old: Pod | None) -> Pod:
@@ -165,7 +177,7 @@ class Demand:
             if group not in self._stored:
                 self._evicted.pop(group, None)
             self._stale_since.pop(group, None)
-            self._groups.pop(group, None)
+            self._reread(group)
             self.refused.pop(f"group/{group}", None)
 
     def _note_start(self, group: str, obj: Obj, pod: Pod) -> None:
@@ -173,21 +185,27 @@ class Demand:
         at = scheduled_at(obj) if pod.node and pod.status in ACTIVE_USED else None
         if at is not None and at < self._started.get(group, at + 1):
             self._started[group] = at
-            self._groups.pop(group, None)
+            self._reread(group)
 
     # -- groups ------------------------------------------------------------------------------------------------------
 
     def on_group(self, change: Change) -> bool:
-        self._groups.pop(change.key, None)
         if change.new is None:
             self._stored.pop(change.key, None)
             self._evicted.pop(change.key, None)
-        elif change.old is not None and _same_group(change.old, change.new):
-            self._stored[change.key] = change.new
-            return False
+            self.refused.pop(f"group/{change.key}", None)
         else:
             self._stored[change.key] = change.new
+            if change.old is not None and _same_group(change.old, change.new):
+                return False
+        self._reread(change.key)
         return change.key in self.members
+
+    def put_virtual(self, group: Group) -> None:
+        """A group that pods form by themselves, as its latest pod and their owners say it."""
+        if self.virtual.get(group.key) != group:
+            self.virtual[group.key] = group
+            self._reread(group.key)
 
     def stored(self, key: str) -> Obj | None:
         """The PodGroup object, if there is one."""
@@ -196,21 +214,22 @@ class Demand:
     def forget_groups(self) -> None:
         """Read all groups again: priorities or topologies changed."""
         self._groups.clear()
+        self._changed.update(self.members)
 
     def note_started(self, keys: Iterable[str], now: int) -> None:
         for key in keys:
             if key in self.members:
                 self._started[key] = now
-                self._groups.pop(key, None)
+                self._reread(key)
 
     def note_evicted(self, key: str, now: int) -> None:
         self._evicted[key] = now
         self._started.pop(key, None)
-        self._groups.pop(key, None)
+        self._reread(key)
 
     def note_stale(self, key: str, since: int | None) -> None:
         self._stale_since[key] = since
-        self._groups.pop(key, None)
+        self._reread(key)
 
     def group(self, key: str) -> PodGroup | None:
         """The group of that key as the domain sees it, or None if it has no object and is not virtual."""
@@ -262,19 +281,31 @@ class Demand:
             changes["stale_since"] = self._stale_since[key]
         return replace(group, **changes) if changes else group  # type: ignore[arg-type]
 
+    def _reread(self, key: str) -> None:
+        self._groups.pop(key, None)
+        self._changed.add(key)
+
     def alive(self) -> tuple[tuple[PodGroup, ...], tuple[Pod, ...]]:
         """Groups with a pod that is not finished, and all pods to plan with: those of these groups, and the lost."""
-        groups: list[PodGroup] = []
-        pods: list[Pod] = []
-        for key, members in self.members.items():
-            own = [self.entries[uid].pod for uid in members]
-            if all(pod.status in FINISHED for pod in own):
-                continue
-            group = self.group(key)
-            if group is not None and f"group/{key}" not in self.refused:
-                groups.append(group)
-            pods += own
-        return tuple(groups), tuple(pods)
+        for key in self._changed:
+            self._select(key)
+        self._changed.clear()
+        return tuple(self._planned_groups.values()), tuple(self._planned_pods.values())
+
+    def _select(self, key: str) -> None:
+        """Take a group and its pods into what is planned, or leave them out."""
+        own = {uid: self.entries[uid].pod for uid in self.members.get(key, ())}
+        if all(pod.status in FINISHED for pod in own.values()):
+            self._planned_groups.pop(key, None)
+            for uid in own:
+                self._planned_pods.pop(uid, None)
+            return
+        self._planned_pods.update(own)
+        group = self.group(key)
+        if group is None or f"group/{key}" in self.refused:
+            self._planned_groups.pop(key, None)
+        elif self._planned_groups.get(key) != group:
+            self._planned_groups[key] = group
 
     # -- queues ------------------------------------------------------------------------------------------------------
 

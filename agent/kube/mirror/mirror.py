@@ -159,8 +159,7 @@ class Mirror:
             self._wake()
             return None
         group = group_of(obj, owners, self._namespaces.get(meta.get("namespace", ""), {}), self._default_queue)
-        if self.demand.virtual.get(group.key) != group:
-            self.demand.virtual.setdefault(group.key, group)
+        self.demand.put_virtual(group)
         return group.key
 
     def learn(self, owner: Owner) -> None:

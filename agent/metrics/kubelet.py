@@ -41,10 +41,12 @@ def _pod_use(pod: Mapping[str, Any]) -> Use:
     parts = [_use(container) for container in pod.get("containers") or ()]
     cpu = [part.cpu for part in parts if part.cpu is not None]
     memory = [part.memory for part in parts if part.memory is not None]
-    return Use(
+    found = Use(
         own.cpu if own.cpu is not None else (sum(cpu) if cpu else None),
         own.memory if own.memory is not None else (sum(memory) if memory else None),
     )
+    # Whatever runs has memory: a kubelet that says 0 has not measured the pod yet.
+    return found if found.memory != 0 else Use()
 
 
 def _use(data: Mapping[str, Any]) -> Use:

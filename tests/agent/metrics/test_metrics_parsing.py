@@ -70,11 +70,12 @@ def test_a_summary_by_pod_uid():
                 {"podRef": {"uid": "u1"}, "cpu": {"usageNanoCores": 250_000_000}, "memory": {"workingSetBytes": 7}},
                 {"podRef": {"uid": "u2"}, "containers": [{"cpu": {"usageNanoCores": 1_000_000}}, {}]},
                 {"podRef": {"uid": "u3"}},
+                {"podRef": {"uid": "new"}, "cpu": {"usageNanoCores": 0}, "memory": {"workingSetBytes": 0}},
             ],
         }
     )
     assert found.use == Use(1.5, 42)
-    assert found.pods == {"u1": Use(0.25, 7), "u2": Use(0.001, None), "u3": Use(None, None)}
+    assert found.pods == {"u1": Use(0.25, 7), "u2": Use(0.001, None), "u3": Use(None, None), "new": Use(None, None)}
 
 
 @pytest.mark.parametrize("data", [None, [], {}, {"node": "x"}])

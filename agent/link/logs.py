@@ -92,6 +92,8 @@ class LogStreams:
             log.debug("log_closed", stream=order.stream_id)
         except LinkError as error:
             log.warning("log_given_up", stream=order.stream_id, error=str(error))
+            stream.error = f"the log cannot be sent: {error}"
+            await self._end(stream)
         finally:
             reader.cancel()
             with suppress(asyncio.CancelledError):

@@ -4,7 +4,8 @@ MAX_BODY = 1024 * 1024
 """Compressed request body."""
 MAX_INFLATED = 8 * 1024 * 1024
 MAX_RATIO = 100
-"""Above this ratio of inflated to compressed a body is a bomb."""
+"""Above this ratio of inflated to compressed a body is a bomb, if it inflates to more than ``RATIO_ABOVE``."""
+RATIO_ABOVE = 1024 * 1024
 PLAIN_BELOW = 1024
 """Bodies under this are sent plain."""
 MAX_INLINE = 64 * 1024

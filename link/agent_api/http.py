@@ -91,7 +91,7 @@ def _inflate(raw: bytes, encoding: str, limit: int) -> bytes:
         return raw
     if encoding != "gzip":
         raise Refused(415, "bad_encoding", f"{encoding[:20]!r} given, allowed are gzip and identity", permanent=True)
-    limit = min(limit, max(limits.PLAIN_BELOW, len(raw)) * limits.MAX_RATIO)
+    limit = min(limit, max(limits.RATIO_ABOVE, len(raw) * limits.MAX_RATIO))
     inflater = zlib.decompressobj(wbits=31)
     try:
         data = inflater.decompress(raw, limit + 1)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from linksim_world import CLUSTER, World
-
 from agent.link.core import Core
 from agent.link.documents import plan_removal
 from agent.link.outbox import Outbox
 from agent.wire.messages import PollAnswer, PollRequest, Problem, Result
+from tests.link.linksim_world import CLUSTER, World
 
 KINDS = ("act",)
 

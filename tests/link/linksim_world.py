@@ -13,13 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from linksim_server import SimServer
-
 from agent.link.journal import Journal
 from agent.wire.messages import PollRequest, Problem
+from tests.link.linksim_server import SimServer
 
 if TYPE_CHECKING:
-    from linksim_agent import SimAgent
+    from tests.link.linksim_agent import SimAgent
 
 CLUSTER = "c-1"
 HEAL = 120_000

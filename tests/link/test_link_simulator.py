@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from linksim_agent import play
-from linksim_world import CLUSTER, World
 
 from agent.wire.digest import StateDigest
 from link.protocol.commands import ENDED, CommandState
+from tests.link.linksim_agent import play
+from tests.link.linksim_world import CLUSTER, World
 
 
 def broken_promises(world: World) -> list[str]:

@@ -1,0 +1,170 @@
+"""The long poll: what wakes it, what it costs, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import uuid
+
+import httpx
+import pytest
+import redis
+from django.conf import settings
+
+from agent.link.client import LinkClient, LinkError
+from agent.wire.codec import to_json
+from agent.wire.messages import (
+    PollRequest,
+)
+from link import sweeping
+from link.services.sql import query
+from tests.link.linkrig import Rig, eventually, free_port, in_db
+from tests.link.linktalk import poll, send_command, session
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+
+async def test_a_wake_up_ends_a_hold(rig: Rig) -> None:
+    cluster_id, identity = await rig.enrolled()
+    async with rig.client(identity) as link:
+        made = await session(link)
+        waiting = asyncio.create_task(poll(link, made.epoch, 1, wait_ms=25_000))
+        await eventually(lambda: len(rig.server.app.desk.hub) >= 1)
+        await asyncio.sleep(0.2)
+        await send_command(cluster_id)
+        answer = await asyncio.wait_for(waiting, 10)
+    assert len(answer.commands) == 1
+
+
+async def test_a_lost_wake_up_costs_the_hold_at_most(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster_id, identity = await rig.enrolled()
+    async with rig.client(identity) as link:
+        made = await session(link)
+        waiting = asyncio.create_task(poll(link, made.epoch, 1, wait_ms=2_000))
+        await asyncio.sleep(0.5)
+        monkeypatch.setattr("link.wake._publisher.publish", lambda ids: False)
+        await send_command(cluster_id)
+        answer = await asyncio.wait_for(waiting, 10)
+    assert len(answer.commands) == 1
+
+
+async def test_the_sweeper_wakes_what_is_owed(rig: Rig) -> None:
+    cluster_id, _ = await rig.enrolled()
+    await send_command(cluster_id)
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    channel = client.pubsub()
+    channel.subscribe("link:wake")
+    await in_db(sweeping.wake_owed)
+    heard = await eventually(lambda: next((m for m in iter(channel.get_message, None) if m["type"] == "message"), None))
+    channel.close()
+    client.close()
+    assert uuid.UUID(heard["data"].decode()) in rig.clusters
+
+
+async def test_a_flushed_redis_loses_nothing(rig: Rig) -> None:
+    cluster_id, identity = await rig.enrolled()
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    async with rig.client(identity) as link:
+        made = await session(link)
+        waiting = asyncio.create_task(poll(link, made.epoch, 1, wait_ms=3_000))
+        await asyncio.sleep(0.2)
+        client.flushdb()
+        await send_command(cluster_id)
+        client.flushdb()
+        answer = await asyncio.wait_for(waiting, 10)
+        assert len(answer.commands) == 1
+        assert (await link.token("report")) is not None
+    client.close()
+
+
+async def test_a_newer_poll_takes_the_place_of_a_held_one(rig: Rig) -> None:
+    _, identity = await rig.enrolled()
+    async with rig.client(identity) as link:
+        made = await session(link)
+        older = asyncio.create_task(poll(link, made.epoch, 1, wait_ms=25_000))
+        await asyncio.sleep(0.3)
+        newer = asyncio.create_task(poll(link, made.epoch, 2, wait_ms=1_000))
+        with pytest.raises(LinkError) as refused:
+            await asyncio.wait_for(older, 10)
+        assert refused.value.code == "superseded"
+        assert await asyncio.wait_for(newer, 10) is None
+
+
+async def test_held_polls_hold_no_connection(rig: Rig) -> None:
+    """A thousand polls wait; the pool keeps its few connections, and none is in use."""
+    identities = [(await rig.enrolled())[1] for _ in range(4)]
+    desk = rig.server.app.desk
+    for index in range(1000):
+        desk.hub.register(f"ghost-{index}", 1, 1)
+    tasks = []
+    async with rig.client(identities[0]) as one, rig.client(identities[1]) as two:
+        for link in (one, two):
+            made = await session(link)
+            tasks.append(asyncio.create_task(poll(link, made.epoch, 1, wait_ms=2_000)))
+        await eventually(lambda: len(desk.hub) >= 1002)
+        await asyncio.sleep(0.3)
+        stats = desk.pool.get_stats()
+        assert stats["pool_size"] <= desk.pool.max_size == 10
+        assert stats["pool_available"] == stats["pool_size"]
+        await asyncio.gather(*tasks)
+    for index in range(1000):
+        desk.hub._waiters.pop(f"ghost-{index}", None)
+
+
+async def test_a_broken_connection_shows_within_seconds(rig: Rig) -> None:
+    cluster_id, identity = await rig.enrolled()
+    async with rig.client(identity) as link:
+        made = await session(link)
+        waiting = asyncio.create_task(poll(link, made.epoch, 1, wait_ms=25_000))
+        await asyncio.sleep(0.3)
+        waiting.cancel()
+    await eventually(
+        lambda: rig.server.app.desk.hub.heard.get(str(cluster_id), _Never).dropped_at or dropped(cluster_id)
+    )
+
+
+class _Never:
+    dropped_at = None
+
+
+async def dropped(cluster_id: uuid.UUID) -> bool:
+    rows = await in_db(lambda: query("SELECT dropped_at FROM public.link_liveness WHERE cluster_id = %s", [cluster_id]))
+    return bool(rows and rows[0].dropped_at)
+
+
+async def test_sigterm_answers_held_polls(rig: Rig) -> None:
+    """A process of its own, since a signal goes to a process."""
+    _, identity = await rig.enrolled()
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    name = await in_db(lambda: query("SELECT current_database() AS name")[0].name)
+    database = settings.DATABASES["default"]
+    where = f"postgres://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{name}"
+    environment = {**os.environ, "RUNAI_LINK_URL": url, "RUNAI_DATABASE_URL": where}
+    command = [sys.executable, "-m", "uvicorn", "link.asgi:app", "--port", str(port), "--log-level", "error"]
+    process = subprocess.Popen(command, env=environment)
+    try:
+        async with LinkClient(url) as link:
+            link.identity = identity
+            await eventually(lambda: answers(url), within_s=30)
+            made = await session(link, "i-term")
+            request = PollRequest(session="s", epoch=made.epoch, poll_seq=1, wait_ms=25_000)
+            waiting = asyncio.create_task(link.send("POST", "poll", to_json(request), timeout_s=40))
+            await asyncio.sleep(0.5)
+            process.send_signal(signal.SIGTERM)
+            reply = await asyncio.wait_for(waiting, 10)
+        assert (reply.status, reply.headers["runai-spread-ms"]) == (204, "5000")
+        assert await asyncio.to_thread(process.wait, 15) in (0, -signal.SIGTERM)
+    finally:
+        process.kill()
+
+
+async def answers(url: str) -> bool:
+    async with httpx.AsyncClient() as http:
+        try:
+            return (await http.get(f"{url}/agent/v1/version")).status_code == 200
+        except httpx.HTTPError:
+            return False

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from agent import crds, install
+from agent import install
 from agent.kube import errors
 from agent.kube.client import KubeClient
 from agent.kube.protocol import Obj
-from agent.kube.resources import EVENT, LEASE, NAMESPACE, POD, POD_GROUP, QUEUE, WORKLOAD
+from agent.kube.resources import EVENT, LEASE, POD, POD_GROUP, QUEUE, WORKLOAD
 from agent.kube.watch import Informers
 from agent.loops.leases import Elector, identity
+from agent.wire.install import crd_text, render_manifest
 
 pytestmark = pytest.mark.cluster
 SPACE = "d-live"
@@ -33,11 +34,14 @@ def kubeconfig(kube_cluster) -> str:
 
 @pytest.fixture(scope="module")
 def prepared(kubeconfig) -> str:
-    """Definitions, a namespace and a queue."""
+    """The platform installed as a customer would, a namespace and a queue."""
+    manifest = render_manifest(
+        cluster_id="c", cluster_name="test", link_url="https://h", ca_pem="", enrolment_token="t", crd_yaml=crd_text()
+    )
 
     async def prepare() -> None:
         async with KubeClient.connect(kubeconfig) as kube:
-            await install.install_definitions(kube, crds.documents())
+            await install.install(kube, install.parse(manifest))
             await kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}}, manager="test")
             await kube.apply(queue("d-root"), manager="test")
             await kube.apply(queue("d-q", parent="d-root"), manager="test")
@@ -46,15 +50,21 @@ def prepared(kubeconfig) -> str:
     return kubeconfig
 
 
+@pytest.fixture(scope="module")
+def account(prepared, kube_cluster) -> str:
+    """The kubeconfig of the agent's own service account: it may do what the manifest grants and no more."""
+    return str(kube_cluster.service_account_kubeconfig("runai", "runai-agent"))
+
+
 @pytest.fixture
-def scheduler(prepared, tmp_path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+def scheduler(account, tmp_path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
     """Starts scheduler processes; they end with the test."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "agent", "scheduler", "--scheduler-name", NAME]
         log = (tmp_path / f"scheduler{len(started)}.log").open("wb")
-        env = {**os.environ, "KUBECONFIG": prepared}
+        env = {**os.environ, "KUBECONFIG": account}
         started.append(subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT))
         return started[-1]
 
@@ -170,7 +180,7 @@ async def test_of_two_one_works_and_the_other_takes_over(kube, scheduler):
     first, second = scheduler(), scheduler()
     await kube.create(pod("a", 1))
     await until(all_bound(kube, 1))
-    leader = (await kube.get(LEASE, "runai-scheduler", await _lease_space(kube)))["spec"]["holderIdentity"]
+    leader = (await kube.get(LEASE, "runai-scheduler", "runai"))["spec"]["holderIdentity"]
     leading = first if f"_{first.pid}_" in leader else second
     leading.kill()
     leading.wait()
@@ -263,11 +273,3 @@ async def test_a_right_workload_is_taken_and_applying_it_again_changes_nothing(k
     second = await kube.apply(obj, manager="test")
     assert first["metadata"]["resourceVersion"] == second["metadata"]["resourceVersion"]
     await kube.delete(WORKLOAD, "w", SPACE)
-
-
-async def _lease_space(kube: KubeClient) -> str:
-    try:
-        await kube.get(NAMESPACE, "runai")
-    except errors.NotFound:
-        return "kube-system"
-    return "runai"

@@ -1,5 +1,8 @@
 """The scheduler's mind: ``plan(snapshot, now, config) -> Plan``, pure and deterministic.
 
+``Planner().plan(snapshot, now, config)`` gives the same plans and keeps its working copy between calls: use it in a
+loop, with unchanged nodes, groups and pods as the same objects; then a cycle costs what changed, not what exists.
+
 No clock, no randomness, no I/O: the live loop (agent.loops) reads the cluster, calls ``plan`` and carries the plan out;
 the control plane calls the very same code for previews.
 
@@ -29,7 +32,7 @@ write the group's last-start timestamp. Repeating a plan that was carried out in
 what is done.
 """
 
-from agent.scheduler.planner import plan
+from agent.scheduler.planner import Planner, plan
 from agent.scheduler.snapshot import Bind, Config, Eviction, Nomination, Plan, QueueShares, Snapshot
 
-__all__ = ["Bind", "Config", "Eviction", "Nomination", "Plan", "QueueShares", "Snapshot", "plan"]
+__all__ = ["Bind", "Config", "Eviction", "Nomination", "Plan", "Planner", "QueueShares", "Snapshot", "plan"]

@@ -5,31 +5,29 @@ gang's pods asks no more than one of its own. Everything that decides success is
 claims, extended resources, topology and the pods actually needed next (so elastic minimums count, KAI's B3 and B4).
 """
 
+from agent.scheduler.conditions import Conditions
 from agent.scheduler.entitlement import QueueState
-from agent.scheduler.gangs import GangNode, JobState, TaskState
+from agent.scheduler.gangs import JobState, TaskState
+from agent.scheduler.shapes import Shape
 
 Size = tuple[int, ...]
 
 
-def _signature(job: JobState, tasks: list[TaskState]) -> tuple[object, ...]:
-    kinds = sorted(
-        {
-            (
-                hash(task.shape.constraints),
-                task.shape.kind,
-                tuple(name for name, _ in task.shape.extras),
-                task.shape.request.claims,
-                bool(task.shape.request.gpu_memory),
-                task.shape.guaranteed,
-            )
-            for task in tasks
-        }
-    )
-    return (job.preemptible, tuple(kinds), _topology(job.root))
+def _signature(conditions: Conditions | None, job: JobState, tasks: list[TaskState]) -> tuple[object, ...]:
+    kinds = {(_kind(task.shape), _neighbours(conditions, task)) for task in tasks}
+    return (job.preemptible, tuple(sorted(kinds)) if len(kinds) > 1 else kinds.pop(), job.root.rules)
 
 
-def _topology(node: GangNode) -> object:
-    return (node.topology, tuple(_topology(child) for child in node.children)) if node.children else node.topology
+def _kind(shape: Shape) -> tuple[object, ...]:
+    names = tuple(name for name, _ in shape.extras)
+    return (shape.rules, shape.kind, names, shape.request.claims, bool(shape.request.gpu_memory), shape.guaranteed)
+
+
+def _neighbours(conditions: Conditions | None, task: TaskState) -> tuple[object, ...]:
+    """What rules between pods see of it."""
+    if conditions is None or not conditions.concerns(task):
+        return ()
+    return (task.pod.namespace, tuple(sorted(task.pod.labels.items())))
 
 
 def _size(task: TaskState) -> Size:
@@ -59,18 +57,19 @@ def _harder(sizes: list[Size], failed: list[Size]) -> bool:
 class FailedShapes:
     """Failed gangs of one action, by scope and signature; only the easiest ones are kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, conditions: Conditions | None = None) -> None:
+        self._conditions = conditions
         self._known: dict[tuple[object, ...], list[tuple[int, list[Size]]]] = {}
 
     def covers(self, scope: QueueState | None, job: JobState, tasks: list[TaskState]) -> bool:
         """Whether this job is at least as hard as one that failed, and may take no more than that one could."""
         sizes = sorted(map(_size, tasks), reverse=True)
-        known = self._known.get((scope, *_signature(job, tasks)), ())
+        known = self._known.get((scope, *_signature(self._conditions, job, tasks)), ())
         return any(job.priority <= priority and _harder(sizes, failed) for priority, failed in known)
 
     def add(self, scope: QueueState | None, job: JobState, tasks: list[TaskState]) -> None:
         sizes = sorted(map(_size, tasks), reverse=True)
-        known = self._known.setdefault((scope, *_signature(job, tasks)), [])
+        known = self._known.setdefault((scope, *_signature(self._conditions, job, tasks)), [])
         known[:] = [
             (priority, size) for priority, size in known if not (priority <= job.priority and _harder(size, sizes))
         ]

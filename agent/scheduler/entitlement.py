@@ -27,6 +27,7 @@ class QueueState:
         "queue",
         "rank",
         "request",
+        "version",
     )
 
     def __init__(self, index: int, queue: Queue) -> None:
@@ -45,6 +46,7 @@ class QueueState:
         self.nonpreemptible: Vector = [0, 0, 0]
         self.request: Vector = [0, 0, 0]
         self.rank = 0
+        self.version = 0
 
     def set_fair_share(self, fair: Iterable[int]) -> None:
         """Store the division's result and the share that may be allocated because of it."""

@@ -36,7 +36,7 @@ def run(
     index.renew(context.jobs)
     depth = context.config.queue_depth.get(action)
     line = JobQueue(context.session, candidates, context.totals, context.smallest_device, depth=depth)
-    failed = FailedShapes()
+    failed = FailedShapes(context.session.conditions)
     context.spent = 0
     while (job := line.pop()) is not None:
         tasks = job.root.next_tasks()

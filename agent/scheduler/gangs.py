@@ -50,6 +50,11 @@ class GangNode:
         """Whether a sub-group has a topology rule of its own."""
         return any(child.topology is not None or child.constrained_below for child in self.children)
 
+    @property
+    def rules(self) -> object:
+        """The topology rules of the tree, as a value to compare."""
+        return (self.topology, tuple(child.rules for child in self.children)) if self.children else self.topology
+
     def holds(self, task: "TaskState") -> bool:
         """Whether the pod belongs to this part of the tree."""
         node: GangNode | None = task.leaf

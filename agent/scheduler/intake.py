@@ -22,7 +22,8 @@ from agent.scheduler.state import Session
 class Intake:
     """Sessions and shapes by pool, and what was refused by "kind/name". ``unplaced``: why pods are left out, by uid.
 
-    ``homes``: the pool of each pod group. ``verdicts``: what was found about each distinct request.
+    ``homes``: the pool of each pod group. ``verdicts``: what was found about each distinct request. ``groups``,
+    ``pods``: the last snapshot's by key and uid, once it was compared with a next one.
     """
 
     sessions: dict[str, Session] = field(default_factory=dict)
@@ -32,6 +33,8 @@ class Intake:
     unplaced: dict[str, Reason] = field(default_factory=dict)
     homes: dict[str, str] = field(default_factory=dict)
     verdicts: dict[Request, Reason | None] = field(default_factory=dict)
+    groups: dict[str, PodGroup] = field(default_factory=dict)
+    pods: dict[str, Pod] = field(default_factory=dict)
 
 
 def take_in(snapshot: Snapshot) -> Intake:

@@ -52,30 +52,36 @@ def request_of(tasks: Iterable[TaskState], device_memory: int) -> tuple[int, int
     return gpu, cpu, memory
 
 
-def dominant_share(queue: QueueState, held: Iterable[int], totals: Vector) -> float:
+def dominant_share(queue: QueueState, held: Vector, totals: Vector) -> float:
     """The largest part of its share that the queue holds of any resource."""
     largest = 0.0
-    for index, amount in enumerate(held):
-        share = queue.allocatable[index]
-        if share == UNLIMITED:
-            share = totals[index]
-        part = amount / share if share else float(amount * ZERO_SHARE_FACTOR[index])
-        if part > largest:
-            largest = part
+    allocatable = queue.allocatable
+    for index in (0, 1, 2):
+        amount = held[index]
+        if amount:
+            share = allocatable[index]
+            if share == UNLIMITED:
+                share = totals[index]
+            part = amount / share if share else float(amount * ZERO_SHARE_FACTOR[index])
+            if part > largest:
+                largest = part
     return largest
 
 
 def queue_key(queue: QueueState, held: Vector, after: Vector, totals: Vector) -> tuple[float, ...]:
     """Smaller goes first. ``held``: what the queue holds; ``after``: the same with (or without) its next job."""
-    fair, deserved, allocatable = queue.fair, queue.deserved, queue.allocatable
-    over = fair[0] < held[0] and fair[1] < held[1] and fair[2] < held[2]
-    starved = all(d == UNLIMITED or a <= d for a, d in zip(after, deserved, strict=True))
-    shareless = any(s == 0 and a > 0 for a, s in zip(after, allocatable, strict=True))
+    fair, deserved, shares = queue.fair, queue.deserved, queue.allocatable
+    (gpu, cpu, memory), (d_gpu, d_cpu, d_memory) = after, deserved
+    starved = (
+        (d_gpu == UNLIMITED or gpu <= d_gpu)
+        and (d_cpu == UNLIMITED or cpu <= d_cpu)
+        and (d_memory == UNLIMITED or memory <= d_memory)
+    )
     return (
-        over,
+        fair[0] < held[0] and fair[1] < held[1] and fair[2] < held[2],
         not starved,
         -queue.queue.priority,
-        shareless,
+        (shares[0] == 0 and gpu > 0) or (shares[1] == 0 and cpu > 0) or (shares[2] == 0 and memory > 0),
         dominant_share(queue, after, totals),
         dominant_share(queue, held, totals),
         queue.rank,

@@ -71,8 +71,8 @@ def _resize(intake: Intake, was: Node, node: Node) -> bool:
 def _groups(intake: Intake, before: Snapshot, after: Snapshot) -> bool:
     if before.groups is after.groups:
         return True
-    old = {group.key: group for group in before.groups}
-    new = {group.key: group for group in after.groups}
+    old = intake.groups or {group.key: group for group in before.groups}
+    new = intake.groups = {group.key: group for group in after.groups}
     if len(old) != len(before.groups) or len(new) != len(after.groups):
         return False
     for key, group in new.items():
@@ -121,8 +121,8 @@ def _leave(intake: Intake, session: Session, task: TaskState) -> None:
 def _pods(intake: Intake, before: Snapshot, after: Snapshot) -> bool:
     if before.pods is after.pods and before.groups is after.groups:
         return True
-    old = {pod.uid: pod for pod in before.pods}
-    new = {pod.uid: pod for pod in after.pods}
+    old = intake.pods or {pod.uid: pod for pod in before.pods}
+    new = intake.pods = {pod.uid: pod for pod in after.pods}
     if len(old) != len(before.pods) or len(new) != len(after.pods):
         return False
     changed = [pod for uid, pod in new.items() if old.get(uid) is not pod or uid in intake.unplaced]

@@ -31,10 +31,12 @@ def mig_slices(profile: str) -> int:
 class Shape:
     """One distinct request with its constraints. ``extras``: MIG profiles and extended resources as (name, count).
 
-    ``gpus``: whole devices of the node; ``claim_gpus``: GPUs that device claims bring, charged like any other.
+    ``rules``: number of its constraints among the distinct ones. ``gpus``: whole devices of the node; ``claim_gpus``:
+    GPUs that device claims bring, charged like any other.
     """
 
     index: int
+    rules: int
     request: Request
     constraints: Constraints
     kind: int
@@ -79,6 +81,7 @@ class ShapeTable:
 
     def __init__(self) -> None:
         self._shapes: dict[tuple[object, ...], Shape] = {}
+        self._rules: dict[Constraints, int] = {}
 
     def all(self) -> Iterable[Shape]:
         return self._shapes.values()
@@ -87,11 +90,12 @@ class ShapeTable:
         key = (pod.request, pod.constraints, pod.qos == "Guaranteed", pod.legacy_mig, claim_gpus)
         shape = self._shapes.get(key)
         if shape is None:
-            shape = self._shapes[key] = _shape(len(self._shapes), pod, claim_gpus)
+            rules = self._rules.setdefault(pod.constraints, len(self._rules))
+            shape = self._shapes[key] = _shape(len(self._shapes), rules, pod, claim_gpus)
         return shape
 
 
-def _shape(index: int, pod: Pod, claim_gpus: int) -> Shape:
+def _shape(index: int, rules: int, pod: Pod, claim_gpus: int) -> Shape:
     request = pod.request
     kind, devices = NO_GPU, 0
     if request.gpus or claim_gpus:
@@ -103,6 +107,7 @@ def _shape(index: int, pod: Pod, claim_gpus: int) -> Shape:
     extras = tuple(sorted((*request.mig, *request.extended)))
     return Shape(
         index=index,
+        rules=rules,
         request=request,
         constraints=pod.constraints,
         kind=kind,

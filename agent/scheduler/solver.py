@@ -5,6 +5,7 @@ victims are added in order, and after each one small candidate sets are tried: f
 the smallest sets of nodes that could hold the gang. Bounds reject almost every candidate before it is simulated.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -73,7 +74,11 @@ def _grow(search: Search, generator: Generator) -> Outcome | None:
 
 
 class Probe:
-    """The state of one probe: what may be taken so far, by node, on top of what is recorded."""
+    """The state of one probe: what may be taken so far, by node, on top of what is recorded.
+
+    ``ranked``: the nodes with victims that could hold the smallest pod, by (capacity, first seen, index), tightest
+    first; ``rest``: what fits on all other nodes without evictions. Both are kept current batch by batch.
+    """
 
     def __init__(self, search: Search, tasks: list[TaskState], recorded: list[Batch]) -> None:
         context = search.context
@@ -81,14 +86,16 @@ class Probe:
         self.room = context.room_for(tasks, self.wanted.unit)
         self.recorded = recorded
         self.base = Promise(self.room)
-        for batch in recorded:
-            self.base.add(batch.tasks)
         self.all = Promise(self.room)
         for batch in recorded:
+            self.base.add(batch.tasks)
             self.all.add(batch.tasks)
         self.by_node: dict[int, list[Batch]] = {}
         self.extra: dict[int, dict[int, int]] = {}
-        self.order: list[int] = []
+        self.ranked: list[tuple[int, int, int]] = []
+        self.rest = [self.base.fits, self.base.total]
+        self._rank: dict[int, tuple[int, int, int]] = {}
+        self._seen: dict[int, int] = {}
         self.latest: Batch | None = None
 
     def add(self, batch: Batch) -> None:
@@ -103,11 +110,27 @@ class Probe:
             if index not in self.by_node:
                 self.by_node[index] = []
                 self.extra[index] = {}
-                self.order.append(index)
+                self._seen[index] = len(self._seen)
             self.by_node[index].append(batch)
             mine = self.extra[index]
             for other, amount in amounts.items():
                 mine[other] = mine.get(other, 0) + amount
+            self._place(index)
+
+    def _place(self, index: int) -> None:
+        """Put a node where its capacity now belongs."""
+        capacity = self.all.on(index)
+        old = self._rank.get(index)
+        if old is not None:
+            self.ranked.pop(bisect_left(self.ranked, old))
+        elif capacity >= self.wanted.unit and capacity >= 0:
+            before = max(self.base.on(index), 0)
+            self.rest[0] -= before // self.room.unit
+            self.rest[1] -= before
+        else:
+            return
+        entry = self._rank[index] = (capacity, self._seen[index], index)
+        insort(self.ranked, entry)
 
 
 def _probe(
@@ -174,25 +197,20 @@ def node_local(probe: Probe) -> Iterator[list[Batch]]:
 
 def multi_node(probe: Probe) -> Iterator[list[Batch]]:
     """The smallest sets of nodes that could hold the gang, tightest nodes first, growing by 1, 2, 4 …"""
-    caps = [(probe.all.on(index), place, index) for place, index in enumerate(probe.order)]
-    usable = sorted(entry for entry in caps if entry[0] >= probe.wanted.unit)
-    unit = probe.room.unit
-    fits, total = probe.base.fits, probe.base.total
-    for _, _, index in usable:
-        before = max(probe.base.on(index), 0)
-        fits -= before // unit
-        total -= before
+    ranked, unit = list(probe.ranked), probe.room.unit
+    fits, total = probe.rest
     needed = 0
-    for needed, (cap, _, _) in enumerate(usable, start=1):  # noqa: B007
-        fits += cap // unit
-        total += cap
+    for capacity, _, _ in ranked:
+        needed += 1
+        fits += capacity // unit
+        total += capacity
         if probe.wanted.possible(fits, total):
             break
     chosen: dict[int, Batch] = {}
     taken, step = 0, 0
-    while taken < len(usable):
-        size = min(needed + step, len(usable))
-        for _, _, index in usable[taken:size]:
+    while taken < len(ranked):
+        size = min(needed + step, len(ranked))
+        for _, _, index in ranked[taken:size]:
             chosen.update((id(batch), batch) for batch in probe.by_node[index])
         taken = size
         yield list(chosen.values())

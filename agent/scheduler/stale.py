@@ -11,9 +11,12 @@ from agent.scheduler.gangs import JobState
 
 def is_stale(job: JobState) -> bool:
     """No pod succeeded, some are there, and what is there is under the minimum."""
+    root = job.root
+    if root.leaf and (root.used == 0 or root.used >= root.minimum):
+        return False
     if any(task.pod.status == PodStatus.SUCCEEDED for task in job.tasks):
         return False
-    return job.root.any_used and job.root.short
+    return root.any_used and root.short
 
 
 def evict_stale(context: Context) -> None:

@@ -124,6 +124,7 @@ class Session:
         self.charges.append(job.queue)
         gpu, cpu, memory = sign * amount[0], sign * amount[1], sign * amount[2]
         for queue in job.queue.path:
+            queue.version += 1
             allocated = queue.allocated
             allocated[0] += gpu
             allocated[1] += cpu

@@ -79,6 +79,7 @@ class VictimIndex:
         self._batches: dict[JobState, list[Batch]] = {}
         self._lines: dict[QueueState, list[Batch]] = {}
         self._starts: dict[QueueState, int] = {}
+        self.keys: dict[QueueState, tuple[int, Batch, Key]] = {}
         self._totals: dict[QueueState, int] = {}
         self._largest: dict[QueueState, int] = {}
         for job in jobs:
@@ -133,7 +134,8 @@ class VictimIndex:
                 insort(line, batch, lo=self._starts.get(job.queue, 0))
 
     def forget_absent(self, jobs: Mapping[str, JobState]) -> None:
-        """Drop the batches of jobs that left the pool."""
+        """Drop the batches of jobs that left the pool, and what depends on the shares of another plan."""
+        self.keys.clear()
         for job in [job for job in self._batches if jobs.get(job.key) is not job]:
             for batch in self._batches.pop(job):
                 self._kill(batch)
@@ -162,6 +164,7 @@ class VictimWalk:
         wanted: Callable[[Batch], bool],
     ) -> None:
         self._totals = totals
+        self._keys = index.keys
         self._taken: dict[QueueState, list[int]] = {}
         self._lines: dict[QueueState, Iterator[Batch]] = {}
         self._next: dict[QueueState, Batch] = {}
@@ -228,7 +231,18 @@ class VictimWalk:
 
     def _key(self, queue: QueueState, batch: Batch) -> Key:
         """The queue order turned round: the queue that would be served last gives way first."""
-        taken = self._taken.get(queue, (0, 0, 0))
-        held = [queue.allocated[index] - taken[index] for index in range(3)]
-        after = [held[index] - batch.amount[index] for index in range(3)]
-        return tuple(-part for part in queue_key(queue, held, after, self._totals))
+        taken = self._taken.get(queue)
+        if taken is not None:
+            return _victim_key(queue, batch, taken, self._totals)
+        known = self._keys.get(queue)
+        if known is None or known[0] != queue.version or known[1] is not batch:
+            known = self._keys[queue] = (queue.version, batch, _victim_key(queue, batch, [0, 0, 0], self._totals))
+        return known[2]
+
+
+def _victim_key(queue: QueueState, batch: Batch, taken: Vector, totals: Vector) -> Key:
+    gpu, cpu, memory = queue.allocated
+    held = [gpu - taken[0], cpu - taken[1], memory - taken[2]]
+    less = batch.amount
+    after = [held[0] - less[0], held[1] - less[1], held[2] - less[2]]
+    return tuple(-part for part in queue_key(queue, held, after, totals))

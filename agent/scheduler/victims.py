@@ -81,7 +81,7 @@ class VictimIndex:
         self._starts: dict[QueueState, int] = {}
         self.keys: dict[QueueState, tuple[int, Batch, Key]] = {}
         self._totals: dict[QueueState, int] = {}
-        self._largest: dict[QueueState, int] = {}
+        self._sizes: dict[QueueState, dict[int, int]] = {}
         for job in jobs:
             if job.preemptible and any(leaf.active for leaf in job.root.leaves()):
                 self._enter(job)
@@ -97,17 +97,14 @@ class VictimIndex:
         return self._totals.get(queue, 0)
 
     def largest(self, queue: QueueState) -> int:
-        """Milli-GPU of the queue's largest batch; looked for again after a largest one went."""
-        if queue not in self._largest:
-            self._largest[queue] = max((batch.amount[0] for batch in self.line(queue)), default=0)
-        return self._largest[queue]
+        """Milli-GPU of the queue's largest batch."""
+        return max((size for size, count in self._sizes.get(queue, {}).items() if count > 0), default=0)
 
     def _kill(self, batch: Batch) -> None:
         queue = batch.job.queue
         batch.dead = True
         self._totals[queue] -= batch.amount[0]
-        if batch.amount[0] >= self._largest.get(queue, 0):
-            self._largest.pop(queue, None)
+        self._sizes[queue][batch.amount[0]] -= 1
 
     def _enter(self, job: JobState) -> None:
         found = [batch for batch in batches_of(self._session, job) if not (job.semi and batch.core)]
@@ -115,8 +112,8 @@ class VictimIndex:
         queue = job.queue
         for batch in found:
             self._totals[queue] = self._totals.get(queue, 0) + batch.amount[0]
-            if queue in self._largest:
-                self._largest[queue] = max(self._largest[queue], batch.amount[0])
+            sizes = self._sizes.setdefault(queue, {})
+            sizes[batch.amount[0]] = sizes.get(batch.amount[0], 0) + 1
         self._versions[job] = job.version
 
     def renew(self, jobs: Iterable[JobState]) -> None:

@@ -98,6 +98,7 @@ def test_every_refusal_says_what_is_allowed(attribute: str, value: object, field
     [
         {},
         {"gpu_devices": "8"},
+        {"annotations": {"local.run.ai/run-seconds": "2"}},
         {"gpu_devices": "2", "gpu_portion": "0.5"},
         {"gpu_portion": "0.125"},
         {"gpu_memory": "4G"},

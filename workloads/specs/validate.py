@@ -36,6 +36,8 @@ _LABEL_PART = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _DNS = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 LABEL_VALUE = "at most 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit, or nothing"
 RESERVED_PREFIXES = ("run.ai/", "kai.scheduler/", "kubernetes.io/", "k8s.io/")
+SIMULATION_PREFIX = "local.run.ai/"
+"""Not reserved: instructions of a person to a simulated node about a pod; no real node and no role reads them."""
 
 TEXT_LIMIT = 32 * 1024
 """Characters of all words, arguments and environment values together (a desired document holds 64 KiB)."""
@@ -177,6 +179,8 @@ def _labels(field: str, labels: dict[str, str] | None, *, values: bool, reserved
 
 def _is_reserved(key: str) -> bool:
     prefix, slash, _ = key.rpartition("/")
+    if f"{prefix}/" == SIMULATION_PREFIX:
+        return False
     return bool(slash) and any(f"{prefix}/" == p or f"{prefix}/".endswith("." + p) for p in RESERVED_PREFIXES)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,16 +59,20 @@ def owner_of(reference: Reference, obj: Mapping[str, Any] | None) -> Owner:
     )
 
 
-def chain(pod: Mapping[str, Any], known: Mapping[str, Owner]) -> tuple[Sequence[Owner], Reference | None]:
+def chain(
+    pod: Mapping[str, Any], known: Mapping[str, Owner], must_read: Callable[[Reference], bool]
+) -> tuple[Sequence[Owner], Reference | None]:
     """Owners from the nearest to the top as far as ``known`` (by uid) reaches, and the one to fetch next if any.
 
-    A loop of owners ends where it began.
+    A loop of owners ends where it began, and so does the chain at an owner that need not be read.
     """
     found: list[Owner] = []
     reference, seen = controller_of(pod), set()
     while reference is not None and reference.uid not in seen and len(found) < LONGEST:
         seen.add(reference.uid)
         owner = known.get(reference.uid)
+        if owner is None and not must_read(reference):
+            owner = Owner(reference, known=False)
         if owner is None:
             return found, reference
         found.append(owner)

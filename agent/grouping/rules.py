@@ -26,12 +26,14 @@ class Rule:
     """``per_pod``: each pod is a group of its own; otherwise all pods of the top owner are one.
 
     ``priority_class``: the default. ``top``: False when the owner is only a way to the one it owns (a CronJob makes
-    Jobs, and each of them is a group).
+    Jobs, and each of them is a group). ``read``: False when its pods carry all there is to know, so that the owner need
+    not be fetched.
     """
 
     priority_class: str = TRAIN
     per_pod: bool = False
     top: bool = True
+    read: bool = True
 
 
 DEFAULT = Rule()
@@ -42,10 +44,10 @@ TABLE: dict[tuple[str, str], Rule] = {
     ("apps", "Deployment"): Rule(INFERENCE, per_pod=True),
     ("apps", "ReplicaSet"): Rule(),
     ("apps", "StatefulSet"): Rule(),
-    ("apps", "DaemonSet"): Rule(per_pod=True),
+    ("apps", "DaemonSet"): Rule(per_pod=True, read=False),
     ("", "ReplicationController"): Rule(),
-    ("", "Node"): Rule(per_pod=True),
-    ("run.ai", "Workload"): Rule(per_pod=True),
+    ("", "Node"): Rule(per_pod=True, read=False),
+    ("run.ai", "Workload"): Rule(per_pod=True, read=False),
     ("kubeflow.org", "Notebook"): Rule(BUILD),
     ("argoproj.io", "Workflow"): Rule(per_pod=True),
 }
@@ -99,6 +101,11 @@ def group_of(pod: Obj, owners: Sequence[Owner], namespace_labels: Mapping[str, s
         staleness_grace=facts.note(_STALENESS_GRACE),
         topology=(facts.note(_TOPOLOGY), facts.note(_TOPOLOGY_REQUIRED), facts.note(_TOPOLOGY_PREFERRED)),
     )
+
+
+def must_read(reference: Reference) -> bool:
+    """Whether an owner of this kind says something about its pods that they do not say themselves."""
+    return _rule(reference).read
 
 
 class _Facts:

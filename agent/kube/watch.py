@@ -20,7 +20,7 @@ from agent.kube.resources import Resource
 
 log = structlog.get_logger(__name__)
 
-_BACKOFF_MAX_S = 15.0
+_BACKOFF_MAX_S = 5.0
 _MISSING_KIND_S = 10.0
 _STALE_S = 180.0
 

@@ -32,6 +32,7 @@ from agent.loops.execution import Executor
 from agent.loops.lookups import Lookups
 from agent.loops.queue_status import QueueReporter
 from agent.loops.reporting import Reporter
+from agent.loops.reservations import Reservations
 from agent.scheduler.planner import Planner
 from agent.scheduler.snapshot import Plan, Snapshot
 
@@ -92,6 +93,15 @@ class Scheduler:
         self._stores = stores
         supply = {"queue": stores[QUEUE], "node": stores[NODE]}
         self._reporter = Reporter(kube, self._mirror, supply, leading=self._leading, busy=self._busy)
+        self._reservations = Reservations(
+            kube,
+            self._mirror,
+            stores[POD],
+            stores[NODE],
+            leading=self._leading,
+            image=settings.reservation_image,
+            enabled=settings.gpu_reservations,
+        )
         self._executor = Executor(
             kube,
             self._mirror,
@@ -99,6 +109,7 @@ class Scheduler:
             on_bound=self._reporter.bound,
             on_failed=self._reporter.bind_failed,
             on_evicted=self._reporter.evicted,
+            reservations=self._reservations,
         )
         self._queues = QueueReporter(kube, stores[QUEUE], self._snapshot, leading=self._leading, busy=self._busy)
 
@@ -130,6 +141,7 @@ class Scheduler:
             group.create_task(self._reporter.run())
             group.create_task(self._queues.run())
             group.create_task(self._lookups.run())
+            group.create_task(self._reservations.run())
             group.create_task(self._cycles())
 
     def _attach(self) -> None:
@@ -144,6 +156,7 @@ class Scheduler:
         stores[POD_GROUP].on_change(self._reporter.on_group)
         stores[NODE].on_change(mirror.on_node)
         stores[POD].on_change(mirror.on_pod)
+        stores[POD].on_change(self._reservations.on_pod)
 
     async def _cycles(self) -> None:
         self._wake.set()
@@ -200,11 +213,20 @@ class Scheduler:
         """A plan in which every pod that holds a node is counted there, whatever became of its queue or group."""
         for _ in range(PLANS_MOST):
             snapshot = self._mirror.snapshot(now)
-            decided = self._planner.plan(snapshot, now)
+            decided = self._decide(snapshot, now)
             if not self._mirror.charge_nodes(self._mirror.unaccounted(decided)):
                 return snapshot, decided
         log.error("unaccounted_pods", count=len(self._mirror.unaccounted(decided)))
         return snapshot, replace(decided, binds=(), evictions=())
+
+    def _decide(self, snapshot: Snapshot, now: int) -> Plan:
+        """The plan. What the planner keeps between plans must not be the end of us: without it once more, then fail."""
+        try:
+            return self._planner.plan(snapshot, now)
+        except Exception:
+            log.exception("plan_failed")
+            self._planner = Planner()
+            return self._planner.plan(snapshot, now)
 
     def _measure(self, snapshot: Snapshot, decided: Plan, took: float) -> None:
         CYCLE.observe(took)

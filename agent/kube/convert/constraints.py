@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from agent.domain.constraints import UNCONSTRAINED, Constraints, NodeTerm, PodTerm, Requirement, Toleration
+from agent.wire.labels import SHARED_GPU_CONFIG_MAP
 
 Obj = dict[str, Any]
 _interned: dict[Constraints, Constraints] = {}
@@ -54,8 +55,15 @@ def host_ports(spec: Obj) -> Iterator[tuple[str, str, int]]:
 
 
 def named_objects(pod: Obj) -> Iterator[tuple[str, str]]:
-    """(kind, name) of the ConfigMaps and claims that must exist before the pod can start."""
-    spec = pod.get("spec") or {}
+    """(kind, name) of the ConfigMaps and claims that must exist before the pod can be placed. The ConfigMap of a shared
+    device is none of them: binding makes it."""
+    own = (pod["metadata"].get("annotations") or {}).get(SHARED_GPU_CONFIG_MAP)
+    for kind, name in _named_objects(pod.get("spec") or {}):
+        if (kind, name) != ("ConfigMap", own):
+            yield kind, name
+
+
+def _named_objects(spec: Obj) -> Iterator[tuple[str, str]]:
     for volume in spec.get("volumes") or ():
         if claim := (volume.get("persistentVolumeClaim") or {}).get("claimName"):
             yield "PersistentVolumeClaim", claim

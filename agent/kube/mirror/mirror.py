@@ -9,7 +9,7 @@ from agent.domain.nodes import DEFAULT_POOL
 from agent.domain.pods import ACTIVE_USED, Pod, PodStatus
 from agent.domain.reasons import Reason
 from agent.grouping.owners import Owner, Reference, chain, controller_of
-from agent.grouping.rules import Group, group_of
+from agent.grouping.rules import Group, group_of, must_read
 from agent.kube.cache import Change
 from agent.kube.convert.constraints import named_objects
 from agent.kube.convert.groups import Priorities
@@ -17,6 +17,7 @@ from agent.kube.convert.pods import is_finished, usage_of
 from agent.kube.mirror.demand import FINISHED, LEAVING, Assumed, Demand, Entry
 from agent.kube.mirror.supply import Supply
 from agent.kube.protocol import Obj
+from agent.operator.sharing import is_reservation
 from agent.scheduler.snapshot import Plan, Snapshot
 from agent.wire import labels as names
 
@@ -115,7 +116,10 @@ class Mirror:
             self._put(obj)
 
     def _foreign(self, change: Change) -> None:
+        """Reservation pods are left to ``Reservations``: whoever shares the device accounts for it already."""
         obj = change.current
+        if is_reservation(obj):
+            return
         node, uid = (obj.get("spec") or {}).get("nodeName"), obj["metadata"]["uid"]
         if node:
             gone = change.new is None or is_finished(obj)
@@ -152,7 +156,7 @@ class Mirror:
         name = (meta.get("annotations") or {}).get(names.POD_GROUP_NAME)
         if name:
             return f"{meta.get('namespace', '')}/{name}"
-        owners, wanted = chain(obj, self._owners)
+        owners, wanted = chain(obj, self._owners, must_read)
         if wanted is not None:
             self._waiting_for_owner.setdefault(wanted.uid, {})[meta["uid"]] = obj
             self.wanted_owners.setdefault(wanted, meta.get("namespace", ""))

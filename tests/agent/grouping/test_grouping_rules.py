@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agent.grouping.owners import LONGEST, Owner, Reference, chain, controller_of, owner_of
-from agent.grouping.rules import Group, group_of, manifest
+from agent.grouping.rules import Group, group_of, manifest, must_read
 
 DEPLOYMENT = ("apps/v1", "Deployment")
 REPLICA_SET = ("apps/v1", "ReplicaSet")
@@ -94,13 +94,19 @@ def reference(uid: str) -> dict[str, Any]:
 
 def test_the_chain_asks_for_what_it_does_not_know():
     start = pod(ownerReferences=[reference("a")])
-    assert chain(start, {}) == ([], controller_of(start))
+    assert chain(start, {}, must_read) == ([], controller_of(start))
+
+
+def test_an_owner_that_tells_nothing_is_not_asked_for():
+    workload = {"apiVersion": "run.ai/v1", "kind": "Workload", "name": "w", "uid": "u", "controller": True}
+    found, wanted = chain(pod(ownerReferences=[workload]), {}, must_read)
+    assert ([item.reference.kind for item in found], wanted) == (["Workload"], None)
 
 
 def test_a_loop_of_owners_ends():
     first = owner_of(controller_of(pod(ownerReferences=[reference("a")])), pod(ownerReferences=[reference("b")]))
     second = owner_of(controller_of(pod(ownerReferences=[reference("b")])), pod(ownerReferences=[reference("a")]))
-    found, wanted = chain(pod(ownerReferences=[reference("a")]), {"a": first, "b": second})
+    found, wanted = chain(pod(ownerReferences=[reference("a")]), {"a": first, "b": second}, must_read)
     assert ([item.reference.uid for item in found], wanted) == (["a", "b"], None)
 
 
@@ -109,7 +115,7 @@ def test_an_endless_chain_is_cut():
         str(i): owner_of(Reference("batch/v1", "Job", str(i), str(i)), pod(ownerReferences=[reference(str(i + 1))]))
         for i in range(50)
     }
-    found, wanted = chain(pod(ownerReferences=[reference("0")]), known)
+    found, wanted = chain(pod(ownerReferences=[reference("0")]), known, must_read)
     assert (len(found), wanted) == (LONGEST, None)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
 from agent.kube import errors
 from agent.kube.resources import EVENT, POD, POD_GROUP, QUEUE
+from agent.loops import execution
 from tests.agent.fake_kube import FakeKube
 from tests.agent.loops.scheduling import group, node, placed, pod, queue, scheduling, told, until
 
@@ -133,6 +135,49 @@ async def test_a_failed_bind_is_tried_again_and_nothing_is_overcommitted(error):
     async with scheduling(kube):
         await kube.create(pod("a"))
         await until(lambda: "a" in placed(kube))
+
+
+class Stormy(FakeKube):
+    """Fails three of ten calls, before or after doing them."""
+
+    def __init__(self, seed: int, *objects: dict[str, object]) -> None:
+        self.chance = random.Random(seed)
+        super().__init__(*objects)
+
+    async def _enter(self, method: str, resource: object) -> None:
+        await super()._enter(method, resource)
+        if self.chance.random() < 0.15:
+            raise self.chance.choice(
+                [errors.Conflict, errors.TooManyRequests, errors.ServerFailed, errors.Unreachable]
+            )("storm")
+
+    async def bind(self, *args: object, **kwargs: object) -> None:
+        await super().bind(*args, **kwargs)
+        if self.chance.random() < 0.15:
+            raise errors.Unreachable("the answer was lost")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_a_storm_of_errors_loses_nothing_and_binds_nothing_twice(seed, monkeypatch):
+    monkeypatch.setattr(execution, "FIRST_PAUSE_S", 0.05)
+    kube = Stormy(seed, node("n1", 8), node("n2", 8), queue(), group("g", 4))
+    async with scheduling(kube):
+        for number in range(4):
+            kube.seed(pod(f"g{number}", in_group="g"))
+        for number in range(12):
+            kube.seed(pod(f"p{number}"))
+        await until(lambda: len(placed(kube)) == 16, within=20)
+    assert sorted(list(placed(kube).values()).count(name) for name in ("n1", "n2")) == [8, 8]
+
+
+async def test_a_planner_that_breaks_is_replaced_once(monkeypatch):
+    kube = FakeKube(node(), queue())
+    async with scheduling(kube) as scheduler:
+        await kube.create(pod("a"))
+        await until(lambda: "a" in placed(kube))
+        monkeypatch.setattr(scheduler._planner, "plan", None)
+        await kube.create(pod("b"))
+        await until(lambda: "b" in placed(kube))
 
 
 async def test_a_bind_that_was_done_without_an_answer_is_seen():

@@ -9,7 +9,8 @@ from agent.wire import limits
 from agent.wire.messages import Problem
 
 FIRST_WINDOW_MS = 1_000
-LAST_WINDOW_MS = 60_000
+LAST_WINDOW_MS = 30_000
+"""Short enough that one fault of the server costs no more than a hold and a few seconds."""
 REVOKED_MS = 300_000
 
 
@@ -32,7 +33,7 @@ class Reaction:
 
 
 def window_ms(failures: int) -> int:
-    """Back-off window after so many failures in a row: 1 s, doubling to 60 s."""
+    """Back-off window after so many failures in a row: 1 s, doubling to 30 s."""
     return int(min(FIRST_WINDOW_MS * 2 ** max(0, min(failures - 1, 10)), LAST_WINDOW_MS))
 
 

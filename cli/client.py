@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from cli.config import Config
-from cli.errors import Refused
+from cli.errors import BadUsage, Refused
 
 PAGE = 500
 ATTEMPTS = 4
@@ -78,7 +78,7 @@ def _read(answer: httpx.Response) -> Any:
         raise Refused(problem.get("message", "not signed in") + " Run: runai login")
     details = [f"{item['field']}: {item['message']}" + _given(item) for item in problem.get("errors", [])]
     message = "; ".join(details) or problem.get("message") or f"the server answered {answer.status_code}"
-    raise Refused(message, exit_code=2 if answer.status_code in (400, 422) else 1)
+    raise (BadUsage if answer.status_code in (400, 422) else Refused)(message)
 
 
 def _given(item: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from cli.errors import Refused
+from cli.errors import BadUsage, Refused
 
 
 def folder(given: str | None = None) -> Path:
@@ -31,16 +31,18 @@ class Config:
         """Base URL of the control plane. Raises ``Refused`` when none was set."""
         url = os.environ.get("RUNAI_CONTROL_PLANE_URL") or self.values.get("control_plane", {}).get("url")
         if not url:
-            raise Refused("no control plane is set; run: runai config set --cp-url URL", exit_code=2)
+            raise BadUsage("no control plane is set; run: runai config set --cp-url URL")
         return str(url).rstrip("/")
 
     @property
     def project(self) -> str | None:
-        return self.values.get("project")
+        project = self.values.get("project")
+        return str(project) if project else None
 
     @property
     def cluster_id(self) -> str | None:
-        return self.values.get("cluster", {}).get("uuid")
+        cluster = self.values.get("cluster", {}).get("uuid")
+        return str(cluster) if cluster else None
 
     @property
     def token(self) -> str | None:

@@ -4,18 +4,15 @@ import click
 
 
 class Refused(click.ClickException):
-    """The server said no: 1 for most reasons, 2 when something that was asked is not valid."""
+    """The server, or this machine, said no."""
 
-    def __init__(self, message: str, exit_code: int = 1) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+    exit_code = 1
 
     def show(self, file: object = None) -> None:
         click.echo(f"runai: {self.format_message()}", err=True)
 
 
 class BadUsage(Refused):
-    """A flag that does not go together with another, or a value that cannot be read."""
+    """Something that was asked is not valid: a flag that cannot be read, or a field that the server refuses."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, exit_code=2)
+    exit_code = 2

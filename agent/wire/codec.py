@@ -65,10 +65,15 @@ def from_json(cls: type[T], raw: bytes | str) -> T:
     return from_dict(cls, json.loads(raw))
 
 
-@cache
-def _fields(cls: type) -> tuple[tuple[str, str, Any, bool], ...]:
+_FIELDS: dict[Any, tuple[tuple[str, str, Any, bool], ...]] = {}
+"""(name, JSON name, type hint, has a default) of each field, worked out once a class."""
+
+
+def _fields(cls: Any) -> tuple[tuple[str, str, Any, bool], ...]:
+    if cls in _FIELDS:
+        return _FIELDS[cls]
     hints = typing.get_type_hints(cls)
-    return tuple(
+    _FIELDS[cls] = tuple(
         (
             f.name,
             camel(f.name),
@@ -77,6 +82,7 @@ def _fields(cls: type) -> tuple[tuple[str, str, Any, bool], ...]:
         )
         for f in dataclasses.fields(cls)
     )
+    return _FIELDS[cls]
 
 
 def _read(hint: Any, value: Any, where: str) -> Any:

@@ -1,6 +1,6 @@
 """The specs of our own kinds, as frozen dataclasses whose JSON *is* the ``spec`` of the custom resource.
 
-The control plane compiles a request into one of these; the link carries it; the agent applies it; the operator reads it.
+The control plane compiles a request into one; the link carries it; the agent applies it; the operator reads it.
 Names in JSON are lowerCamelCase (``codec.to_dict``); absent and None mean the same and are left out.
 Units: GPU in milli-GPU (1000 = one device), CPU in milli-cores, memory in bytes, times in seconds.
 """

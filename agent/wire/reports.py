@@ -1,7 +1,7 @@
 """What the agent tells the control plane about the cluster: the trimmed shape of every reported object.
 
-Each state item carries one of these as JSON (``codec``). They hold what a screen shows and nothing secret: no environment
-values, no managed fields. Times are RFC 3339 UTC strings exactly as Kubernetes gave them. Units as in ``objects``.
+Each state item carries one of these as JSON (``codec``). They hold what a screen shows and nothing secret: no
+environment values, no managed fields. Times are RFC 3339 UTC strings as Kubernetes gave them. Units as in ``objects``.
 """
 
 from __future__ import annotations

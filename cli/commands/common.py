@@ -44,7 +44,7 @@ def find_project(client: Client, config: Config, name: str | None) -> dict[str, 
     if config.cluster_id and len(rows) > 1:
         rows = [row for row in rows if row["clusterId"] == config.cluster_id]
     if not rows:
-        raise Refused(f"there is no project {wanted!r}, or you may not see it", exit_code=2)
+        raise BadUsage(f"there is no project {wanted!r}, or you may not see it")
     if len(rows) > 1:
         raise BadUsage(
             f"several clusters have a project {wanted!r}; choose one with: runai config set --cluster-id UUID"

@@ -14,7 +14,7 @@ from cli.submit import seconds, training_body
 KIND = "training"
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[int]):
     name = "DUR"
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int:
@@ -72,6 +72,7 @@ def training() -> None:
 @click.pass_obj
 def training_submit(
     config: Config,
+    /,
     name: str | None,
     words: tuple[str, ...],
     project: str | None,

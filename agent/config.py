@@ -23,6 +23,7 @@ class Settings:
 
     ``scheduler_names``: pods with one of these as ``spec.schedulerName`` are ours; no other pod is ever touched.
     ``placement_*``: for nodes of the default pool, where no NodePool object says otherwise.
+    ``reservation_image``: of the pods that hold shared GPUs; this agent's own image. Not needed on simulated nodes.
     """
 
     roles: tuple[str, ...] = ()
@@ -39,6 +40,8 @@ class Settings:
     log_level: str = "info"
     manifest: str | None = None
     definitions: bool = False
+    gpu_reservations: bool = True
+    reservation_image: str = ""
 
 
 class BadSetting(ValueError):
@@ -68,6 +71,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         log_level=env.get("log_level", "info").lower(),
         manifest=given.filename,
         definitions=given.crds,
+        gpu_reservations=env.get("gpu_reservations", "true") == "true",
+        reservation_image=env.get("reservation_image", ""),
     )
     _check(settings)
     return settings

@@ -21,11 +21,14 @@ from agent.kube.errors import Conflict, KubeError, NotFound, ServerFailed, Unrea
 from agent.kube.mirror import Mirror
 from agent.kube.protocol import Kube, Obj
 from agent.kube.resources import POD
+from agent.loops.reservations import ReservationFailed, Reservations
+from agent.operator.sharing import device_config_map
 from agent.scheduler.snapshot import Bind, Eviction, Plan
 from agent.wire import labels as names
 
 log = structlog.get_logger(__name__)
 
+MANAGER = "runai-scheduler"
 SECOND = 1_000_000_000
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
@@ -55,6 +58,7 @@ class Executor:
         on_bound: Callable[[Obj, str], None],
         on_failed: Callable[[Obj, str], None],
         on_evicted: Callable[[Obj, Eviction], None],
+        reservations: Reservations | None = None,
         workers: int = 48,
     ) -> None:
         self.counts = Counts()
@@ -62,12 +66,14 @@ class Executor:
         self._mirror = mirror
         self._leading = leading
         self._on_bound, self._on_failed, self._on_evicted = on_bound, on_failed, on_evicted
+        self._reservations = reservations
         self._workers = workers
         self._todo: deque[Bind | Eviction] = deque()
         self._ready = asyncio.Semaphore(0)
         self._busy = 0
         self._pauses: dict[str, float] = {}
         self._unconfirmed: dict[str, float] = {}
+        self._waiting: set[asyncio.Task[None]] = set()
 
     @property
     def idle(self) -> bool:
@@ -100,11 +106,19 @@ class Executor:
         while True:
             await self._ready.acquire()
             work = self._todo.popleft()
-            self._busy += 1
-            try:
-                await (self._bind(work) if isinstance(work, Bind) else self._evict(work))
-            finally:
-                self._busy -= 1
+            if isinstance(work, Bind) and work.gpu_groups:  # waits for a device: not in the way of the others
+                task = asyncio.create_task(self._do(work))
+                self._waiting.add(task)
+                task.add_done_callback(self._waiting.discard)
+            else:
+                await self._do(work)
+
+    async def _do(self, work: Bind | Eviction) -> None:
+        self._busy += 1
+        try:
+            await (self._bind(work) if isinstance(work, Bind) else self._evict(work))
+        finally:
+            self._busy -= 1
 
     # -- binding -----------------------------------------------------------------------------------------------------
 
@@ -113,13 +127,15 @@ class Executor:
         if entry is None:
             return
         if not self._leading():
-            self._mirror.bind_failed(bind.pod, time.time_ns())
+            self._unbound(bind)
             return
         meta = entry.obj["metadata"]
         try:
             if bind.gpu_groups:
-                await self._write_gpu_groups(entry.obj, bind)
+                await self._share(entry.obj, bind)
             await self._kube.bind(meta["namespace"], meta["name"], bind.node, uid=bind.pod)
+        except ReservationFailed as error:
+            self._failed(bind, entry.obj, str(error))
         except (Unreachable, ServerFailed) as error:
             log.warning("bind_unknown", pod=entry.pod.key, node=bind.node, error=error.message)
             await self._settle(bind, entry.obj)
@@ -142,14 +158,21 @@ class Executor:
         pause = self._pauses.get(bind.pod, FIRST_PAUSE_S)
         self._pauses[bind.pod] = min(pause * 2, LONGEST_PAUSE_S)
         log.warning("bind_failed", pod=f"{obj['metadata']['namespace']}/{obj['metadata']['name']}", error=message)
-        self._mirror.bind_failed(bind.pod, time.time_ns() + int(pause * SECOND))
+        self._unbound(bind, pause)
         self._on_failed(obj, f"binding to node {bind.node} failed: {message}")
+
+    def _unbound(self, bind: Bind, pause_s: float = 0.0) -> None:
+        """It is not bound: neither pod nor shared devices count any more."""
+        self._mirror.bind_failed(bind.pod, time.time_ns() + int(pause_s * SECOND))
+        if self._reservations is not None:
+            for group in bind.gpu_groups:
+                self._reservations.review((bind.node, group))
 
     async def _refused(self, bind: Bind, obj: Obj, error: KubeError) -> None:
         """The pod is gone, going, or bound already (by an earlier try of ours, or by another): look."""
         current = await self._look(obj)
         if current is None:
-            self._mirror.bind_failed(bind.pod, time.time_ns() + SECOND)
+            self._unbound(bind, 1.0)
         elif (current.get("spec") or {}).get("nodeName") == bind.node:
             self._bound(bind, obj)
         else:
@@ -162,7 +185,7 @@ class Executor:
             try:
                 current = await self._kube.get(POD, obj["metadata"]["name"], obj["metadata"]["namespace"])
             except NotFound:
-                self._mirror.bind_failed(bind.pod, time.time_ns() + SECOND)
+                self._unbound(bind, 1.0)
                 return
             except KubeError:
                 await asyncio.sleep(pause)
@@ -181,11 +204,20 @@ class Executor:
             return None
         return current if current["metadata"]["uid"] == obj["metadata"]["uid"] else None
 
-    async def _write_gpu_groups(self, obj: Obj, bind: Bind) -> None:
+    async def _share(self, obj: Obj, bind: Bind) -> None:
+        """Hold the devices, tell the pod which they are, and only then bind it. Raises ``ReservationFailed``."""
+        devices = await self._reservations.hold(bind.node, bind.gpu_groups) if self._reservations else ()
+        await self._write_gpu_groups(obj, bind, devices)
+        if devices and (config_map := device_config_map(obj, devices, bind.gpu_portion)) is not None:
+            await self._kube.apply(config_map, manager=MANAGER)
+
+    async def _write_gpu_groups(self, obj: Obj, bind: Bind, devices: tuple[str, ...]) -> None:
         """The shared devices a pod gets, on the pod before it is bound: whoever sees it bound sees them too."""
         labels: dict[str, str | None] = {key: None for key in old_gpu_group_labels(obj)}
         labels |= gpu_group_labels(bind.gpu_groups)
         notes = {names.RECEIVED_RESOURCE_TYPE: bind.resource_type}
+        if devices:
+            notes[names.GPU_DEVICES] = ",".join(devices)
         body = {"metadata": {"uid": bind.pod, "labels": labels, "annotations": notes}}
         await self._kube.patch(POD, obj["metadata"]["name"], obj["metadata"]["namespace"], body=body)
 

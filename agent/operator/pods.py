@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agent.operator import names, rendezvous
+from agent.operator.sharing import config_map_name, device_environment
 from agent.operator.workload import WorkloadView
 from agent.wire import labels
 from agent.wire.objects import Compute, Toleration
@@ -92,15 +93,21 @@ def pod(view: WorkloadView, index: int, attempt: int) -> Object:
             "name": name,
             "namespace": view.namespace,
             "labels": common_labels(view) | {labels.REPLICA_INDEX: str(index), labels.ATTEMPT: str(attempt)},
-            "annotations": _annotations(view, attempt),
+            "annotations": _annotations(view, name, attempt),
             "ownerReferences": [owner_reference(view)],
         },
-        "spec": _pod_spec(view, index),
+        "spec": _pod_spec(view, name, index),
     }
 
 
-def _annotations(view: WorkloadView, attempt: int) -> dict[str, str]:
+def shares_gpu(compute: Compute) -> bool:
+    return compute.gpu_portion_milli is not None or compute.gpu_memory_mib is not None
+
+
+def _annotations(view: WorkloadView, name: str, attempt: int) -> dict[str, str]:
     found = dict(view.spec.annotations or {}) | _gpu_annotations(view.spec.compute)
+    if shares_gpu(view.spec.compute):
+        found[labels.SHARED_GPU_CONFIG_MAP] = config_map_name(name)
     if view.submitted_by:
         found[labels.SUBMITTED_BY] = view.submitted_by
     if view.gang:
@@ -120,12 +127,12 @@ def _gpu_annotations(compute: Compute) -> dict[str, str]:
     return found
 
 
-def _pod_spec(view: WorkloadView, index: int) -> Object:
+def _pod_spec(view: WorkloadView, name: str, index: int) -> Object:
     spec: Object = {
         "schedulerName": labels.DEFAULT_SCHEDULER_NAME,
         "restartPolicy": view.restart_policy,
         "enableServiceLinks": False,
-        "containers": [_container(view, index)],
+        "containers": [_container(view, name, index)],
         "tolerations": [_toleration(item) for item in _tolerations(view)],
     }
     if selector := _node_selector(view):
@@ -184,12 +191,13 @@ def _toleration(item: Toleration) -> Object:
     return {key: value for key, value in pairs.items() if value is not None}
 
 
-def _container(view: WorkloadView, index: int) -> Object:
+def _container(view: WorkloadView, name: str, index: int) -> Object:
     spec = view.spec
+    devices = device_environment(config_map_name(name)) if shares_gpu(spec.compute) else []
     container: Object = {
         "name": CONTAINER,
         "image": spec.image,
-        "env": _environment(view, index),
+        "env": devices + _environment(view, index),
         "resources": _resources(spec.compute),
     }
     optional = {
@@ -204,8 +212,7 @@ def _container(view: WorkloadView, index: int) -> Object:
 def _environment(view: WorkloadView, index: int) -> list[Object]:
     """Ours first; a variable of the same name in the spec wins."""
     assert view.project is not None
-    compute = view.spec.compute
-    whole = compute.gpu_devices if compute.gpu_portion_milli is None and compute.gpu_memory_mib is None else 0
+    whole = 0 if shares_gpu(view.spec.compute) else view.spec.compute.gpu_devices
     variables = {
         "JOB_NAME": view.name,
         "JOB_UUID": view.id,
@@ -238,6 +245,6 @@ def _resources(compute: Compute) -> Object:
             requests[name] = f"{request}{unit}"
         if limit is not None:
             limits[name] = f"{limit}{unit}"
-    if compute.gpu_devices and compute.gpu_portion_milli is None and compute.gpu_memory_mib is None:
+    if compute.gpu_devices and not shares_gpu(compute):
         requests[labels.GPU_RESOURCE] = limits[labels.GPU_RESOURCE] = str(compute.gpu_devices)
     return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}

@@ -36,6 +36,18 @@ GPU_MEMORY = "gpu-memory"
 GPU_FRACTION_DEVICES = "gpu-fraction-num-devices"
 GPU_GROUP = "runai-gpu-group"
 RECEIVED_RESOURCE_TYPE = "received-resource-type"
+GPU_CONTAINER = "gpu-fraction-container-name"
+
+# Shared devices: one reservation pod holds each towards the kubelet, a ConfigMap tells the pod which one it got.
+RESERVATION_NAMESPACE = "runai-reservation"
+RESERVED_DEVICE = "run.ai/reserve_for_gpu_index"
+"""On reservation pods: the device they hold, as index or UUID."""
+SHARED_GPU_CONFIG_MAP = "runai/shared-gpu-configmap"
+"""On pods: the ConfigMap from which their environment takes NVIDIA_VISIBLE_DEVICES and GPU_PORTION."""
+GPU_DEVICES = "run.ai/gpu-devices"
+"""On bound pods: the shared devices they use, joined by commas."""
+SIMULATED_GPUS = "local.run.ai/simulated-gpus"
+"""On nodes whose GPUs exist in name only: nobody there can say which device a pod was given, so we number them."""
 
 GPU_RESOURCE = "nvidia.com/gpu"
 SCHEDULER_NAMES = ("runai-scheduler", "kai-scheduler")

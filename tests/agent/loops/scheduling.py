@@ -21,6 +21,7 @@ FREE = {"quota": -1, "limit": -1, "overQuotaWeight": 1}
 @asynccontextmanager
 async def scheduling(kube: FakeKube, **settings: Any) -> AsyncIterator[Scheduler]:
     """A running scheduler; another one may run on the same ``kube`` afterwards, as after a kill."""
+    settings.setdefault("gpu_reservations", False)  # no kubelet here that would run a reservation pod
     informers = Informers(kube)
     scheduler = Scheduler(Context("scheduler", kube, informers, Settings(**settings), RoleState("scheduler")))
     task = asyncio.create_task(scheduler.run())

@@ -48,7 +48,8 @@ from tests.agent.operator.builders import VISION, view
 def test_what_a_pod_asks_for(compute, resources, annotations):
     made = pod(view(compute=compute), 0, 0)
     assert made["spec"]["containers"][0]["resources"] == resources
-    assert made["metadata"]["annotations"] == annotations
+    shared = {"runai/shared-gpu-configmap": "w-0-shared-gpu"} if annotations else {}
+    assert made["metadata"]["annotations"] == annotations | shared
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,4 @@ class Cluster:
                 self.pods[index] = replace(pod, status=PodStatus.PENDING, node="", gpu_groups=())
             elif pod.uid in binds:
                 bind = binds[pod.uid]
-                self.pods[index] = replace(
-                    pod, status=PodStatus.RUNNING, node=bind.node, gpu_groups=bind.gpu_groups
-                )
+                self.pods[index] = replace(pod, status=PodStatus.RUNNING, node=bind.node, gpu_groups=bind.gpu_groups)

@@ -1,6 +1,7 @@
 """Alarm clocks of the access room."""
 
 from datetime import timedelta
+from ipaddress import ip_address
 
 from celery import shared_task
 from django.contrib.sessions.models import Session
@@ -8,32 +9,51 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from access.models import IdempotencyKey, UserSession
-from access.services.audit import record
+from access.services.audit import record, source_ip
 from access.services.bootstrap import system_actor
 from link import services as link
 from tenants.context import in_tenant, ready_schemas
 
 BATCH = 200
+GOOD_NEWS = frozenset({"enrolled"})
+"""Security events that are no refusal."""
 
 
 @shared_task(name="access.tasks.ingest_security")
 def ingest_security(schema_name: str) -> None:
-    """Refused enrolments and cloned agents become audit entries; the rows go in the transaction that writes them."""
+    """Enrolments, refused ones and cloned agents become audit entries, in the transaction that takes the rows."""
     with (
         in_tenant(schema_name),
         transaction.atomic(),
         link.claim_inbox(schema_name=schema_name, topic="security", limit=BATCH) as items,
     ):
         for item in items:
-            record(
-                actor=system_actor("link"),
-                action=str(item.body.get("event", "refused")),
-                entity_type="cluster",
-                entity_id=item.cluster_id,
-                entity_name=str(item.body.get("name", "")),
-                after=item.body,
-                result="failed",
-            )
+            _record_security(item)
+
+
+def _record_security(item: link.InboxItem) -> None:
+    """The address is the agent's, as the link saw it."""
+    event = str(item.body.get("event", "refused"))
+    token = source_ip.set(_address(str(item.body.get("client", ""))))
+    try:
+        record(
+            actor=system_actor("link"),
+            action=event,
+            entity_type="cluster",
+            entity_id=item.cluster_id,
+            entity_name=str(item.body.get("cluster", "")),
+            after=item.body,
+            result="success" if event in GOOD_NEWS else "failed",
+        )
+    finally:
+        source_ip.reset(token)
+
+
+def _address(text: str) -> str | None:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None
 
 
 @shared_task(name="access.tasks.prune")

@@ -73,7 +73,6 @@ class Executor:
         self._busy = 0
         self._pauses: dict[str, float] = {}
         self._unconfirmed: dict[str, float] = {}
-        self._waiting: set[asyncio.Task[None]] = set()
 
     @property
     def idle(self) -> bool:
@@ -99,17 +98,15 @@ class Executor:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             for _ in range(self._workers):
-                group.create_task(self._work())
+                group.create_task(self._work(group))
             group.create_task(self._confirm())
 
-    async def _work(self) -> None:
+    async def _work(self, group: asyncio.TaskGroup) -> None:
         while True:
             await self._ready.acquire()
             work = self._todo.popleft()
             if isinstance(work, Bind) and work.gpu_groups:  # waits for a device: not in the way of the others
-                task = asyncio.create_task(self._do(work))
-                self._waiting.add(task)
-                task.add_done_callback(self._waiting.discard)
+                group.create_task(self._do(work))
             else:
                 await self._do(work)
 

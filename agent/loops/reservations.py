@@ -18,12 +18,13 @@ import structlog
 
 from agent.kube.cache import Change, Store
 from agent.kube.convert.pods import gpu_groups_of, is_finished, usage_of
-from agent.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
+from agent.kube.errors import AlreadyExists, Conflict, Forbidden, KubeError, NotFound
 from agent.kube.mirror import Mirror
 from agent.kube.protocol import Kube, Obj
 from agent.kube.resources import POD
 from agent.operator import sharing
 from agent.wire import labels as names
+from agent.wire.install import RESERVATION_ACCOUNT
 
 log = structlog.get_logger(__name__)
 
@@ -127,9 +128,15 @@ class Reservations:
     async def hold(self, node: str, groups: tuple[str, ...]) -> tuple[str, ...]:
         """The devices of these groups, each held by a running reservation pod. Raises ``ReservationFailed`` and
         ``KubeError``. Safe to repeat."""
-        if not self._enabled:
+        if not self._enabled or not self._possible(node):
             return ()
         return tuple(await asyncio.gather(*(self._shared((node, group)) for group in groups)))
+
+    def _possible(self, node: str) -> bool:
+        """Without an image for reservation pods (a scheduler alone on somebody's cluster), devices of real nodes are
+        shared in our account only."""
+        obj = self._nodes.get(node)
+        return bool(self._image) or (obj is not None and sharing.is_simulated(obj))
 
     async def _shared(self, place: Place) -> str:
         """One attempt at a time for each device; those who ask meanwhile get its answer."""
@@ -194,7 +201,7 @@ class Reservations:
             await self._kube.create(manifest)
         except AlreadyExists:
             return
-        except NotFound:  # the namespace is missing
+        except (NotFound, Forbidden):  # its namespace or service account is missing
             await self._make_namespace()
             await self._kube.create(manifest)
 
@@ -210,7 +217,7 @@ class Reservations:
     async def _make_namespace(self) -> None:
         marks = {names.MANAGED_BY: names.MANAGED_BY_OPERATOR}
         space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.RESERVATION_NAMESPACE}}
-        account = {"name": sharing.SERVICE_ACCOUNT, "namespace": names.RESERVATION_NAMESPACE, "labels": marks}
+        account = {"name": RESERVATION_ACCOUNT, "namespace": names.RESERVATION_NAMESPACE, "labels": marks}
         for obj in (space, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account}):
             try:
                 await self._kube.create(obj)
@@ -249,7 +256,7 @@ class Reservations:
 
     def _broken(self, place: Place) -> bool:
         """A device in use that no reservation holds (any more)."""
-        if place in self._holding or self._nodes.get(place[0]) is None:
+        if place in self._holding or self._nodes.get(place[0]) is None or not self._possible(place[0]):
             return False
         pod = self._holders.get(place)
         return pod is None or is_finished(pod)

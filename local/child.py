@@ -19,7 +19,7 @@ from pathlib import Path
 from local.pids import MARK, Identity, identify
 from local.process import ProcessSpec
 
-STABLE_S = 60.0
+STABLE_S = 15.0
 """A process that ran this long starts again with the shortest pause."""
 
 

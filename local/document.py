@@ -28,6 +28,7 @@ def document(state: State) -> dict[str, Any]:
         "status": state.get("status", "stopped"),
         **first,
         "link": f"https://127.0.0.1:{state.get('ports', {}).get('link')}",
+        "redis": state.get("redis"),
         "link_ca": str(state.path.parent / "secrets" / "ca.crt"),
         "kubeconfig": cluster.get("kubeconfig"),
         "cluster": {"uuid": cluster.get("uuid"), "name": cluster.get("name")} if cluster else None,

@@ -118,6 +118,7 @@ class Stack:
             self.supervisor.add([spec])
             ours.append(spec.name)
             redis_url = valkey.url(self.ports["valkey"])
+        self.state.set(redis=redis_url)
         self.supervisor.wait_ready(ours)
         if server is not None:
             postgres.ensure_application_role(server)

@@ -1,11 +1,16 @@
 """Following a workload with a scripted API: every change and every line of the log once, and the right exit status."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local import follow
+from local.files import ROOT
 from local.follow import Follower
+from local.pids import identify
+from local.state import State
 
 
 class Api:
@@ -74,3 +79,22 @@ def test_a_failure_is_non_zero_with_the_cause(capsys: pytest.CaptureFixture[str]
 def test_time_over_says_what_it_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert to_the_end(Api([("Pending", "no node has 64 GPUs")], ""), timeout=0) == 1
     assert "still Pending when the time was over: no node has 64 GPUs" in capsys.readouterr().out
+
+
+def test_without_a_real_node_it_says_so_and_ends_with_three(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    me = identify(os.getpid())
+    tenant = {"index": 0, "tenant": "acme", "console": "http://acme.localhost:1", "api": "http://127.0.0.1:1"}
+    cluster = {"uuid": "u", "name": "cluster-1", "kubeconfig": "/k", "real_node": False}
+    State(tmp_path).set(
+        status="ready",
+        daemon={"pid": me.pid, "started": me.started},
+        tenants={"acme": {**tenant, "application": {"id": "a", "secret": "s"}}},
+        clusters={"cluster-1": cluster},
+    )
+    assert follow.run(tmp_path, {}, ROOT / "examples" / "hello.yaml", timeout=1) == 3
+    assert "needs a real node" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_workload_ends_with_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert follow.run(tmp_path, {}, tmp_path / "nothing.yaml", timeout=1) == 2
+    assert "nothing.yaml" in capsys.readouterr().err

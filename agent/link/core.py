@@ -49,8 +49,6 @@ class Core:
         self.epoch = 0
         self.fenced = True
         """True until a session is open and after another instance took over: nothing new is started."""
-        self.safe_mode = False
-        """The server was restored from a backup: nothing is removed until a full set came and was confirmed."""
         self.committed_report_seq = 0
         self.last_poll_ok = 0
         self._kinds = frozenset(kinds)
@@ -58,6 +56,11 @@ class Core:
         self._acked: dict[str, str] = {}
         self._received_at: dict[str, int] = {}
         self._dispatched: set[str] = set()
+
+    @property
+    def safe_mode(self) -> bool:
+        """Nothing is removed (see ``Journal.safe_mode``)."""
+        return self.draft.safe_mode
 
     # ---- session
 
@@ -69,7 +72,6 @@ class Core:
         if answer.cluster_id != self.cluster_id:
             raise ValueError(f"session: the server answered for cluster {answer.cluster_id}")
         if self.draft.server_generation not in ("", answer.server_generation):
-            self.safe_mode = True
             self.documents.restart()
             self.draft = j.new_generation(self.draft, answer.server_generation)
         elif not self.draft.server_generation:
@@ -119,8 +121,11 @@ class Core:
             if command.id not in known:
                 self._received_at[command.id] = now
         self.draft = j.cancel(self.draft, answer.cancel)
-        if answer.desired is not None:
-            self.documents.take(answer.desired)
+        desired = answer.desired
+        if desired is not None:
+            self.documents.take(desired)
+            if desired.full and desired.complete and desired.confirm_removals:
+                self.draft = replace(self.draft, safe_mode=False)
 
     # ---- journal
 

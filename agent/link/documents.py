@@ -148,6 +148,11 @@ class Documents:
             text = f"{held_back} objects would be removed at once; this needs a confirmation"
             self._failures[SWEEP_KEY] = Failure(SWEEP_KEY, self.cursor.desired_rev, "removals_held_back", text)
 
+    @property
+    def held_back(self) -> bool:
+        """Removals wait for somebody's confirmation."""
+        return SWEEP_KEY in self._failures
+
     def report(self) -> Applied:
         """At or below ``desired_rev`` everything is applied or listed as failed."""
         waiting = [work.item.rev - 1 for key, work in self._work.items() if key not in self._failures]

@@ -45,6 +45,8 @@ class Journal:
     command_seq: int = 0
     entries: tuple[Entry, ...] = ()
     finished: tuple[Finished, ...] = ()
+    safe_mode: bool = False
+    """The server was restored from a backup: nothing is removed until somebody confirms it."""
 
     def entry(self, command_id: str) -> Entry | None:
         return next((item for item in self.entries if item.command.id == command_id), None)
@@ -66,7 +68,7 @@ def _recovered(entry: Entry) -> Entry:
 
 def new_generation(journal: Journal, generation: str) -> Journal:
     """The server was restored: its seq may have gone back. Everything is asked for anew, nothing is run again."""
-    return replace(journal, server_generation=generation, command_seq=0)
+    return replace(journal, server_generation=generation, command_seq=0, safe_mode=True)
 
 
 def receive(journal: Journal, commands: Iterable[Command], cluster_id: str, kinds: Collection[str]) -> Journal:

@@ -7,7 +7,6 @@ having worked for minutes. A term that ends loses nothing: journal, identity and
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable
 from uuid import uuid4
@@ -19,6 +18,7 @@ from agent.kube.protocol import Kube
 from agent.kube.watch import Informers
 from agent.link.applier import KINDS, PARALLEL, Applier
 from agent.link.client import LinkClient, LinkError
+from agent.link.clock import chance, now_ms
 from agent.link.core import Core
 from agent.link.ends import Decommissioned, Hopeless, Revoked, main_cause
 from agent.link.executor import Executor
@@ -48,16 +48,12 @@ log = structlog.get_logger(__name__)
 
 CAPS = ("desired.1", "logs.1", "digest.1")
 TICK_S = 1.0
+FULL_EVERY_S = 6 * 3600.0
+"""Compare all documents with the cluster this often, less a random part so that agents do not come together."""
+HELD_BACK_S = 60.0
+"""While removals wait for a confirmation: look whether it is given."""
 METRICS_EVERY_S = 480.0
 """A token lives 15 minutes; the metrics role always finds one with several minutes left."""
-
-
-def now_ms() -> int:
-    return int(time.monotonic() * 1000)
-
-
-def chance() -> float:
-    return random.random()  # noqa: S311
 
 
 class Term:
@@ -100,6 +96,8 @@ class Term:
         self._told: Applied | None = None
         self._send_buckets = False
         self._snapshots = 0
+        self._flushed_at = 0.0
+        self._full_at = time.monotonic() - FULL_EVERY_S * 0.2 * chance()
 
     async def run(self) -> None:
         """Ends only by an exception: ``TakenOver``, ``Revoked``, ``Decommissioned``, ``Hopeless``, a defect."""
@@ -253,6 +251,9 @@ class Term:
         self._work.clear()
         core.plan(now_ms())
         await self._commit()
+        if time.monotonic() - self._full_at > (HELD_BACK_S if core.documents.held_back else FULL_EVERY_S):
+            self._full_at = time.monotonic()
+            core.documents.restart()
         if self._leading():
             for command in core.to_execute(now_ms()):
                 self._spawn(self._execute(command))
@@ -328,17 +329,19 @@ class Term:
         await self._retrying(self._report)
 
     async def _report(self) -> None:
-        flush_s = self._core.directives.state_flush_ms / 1000
+        """One window: what changed in it goes up as few batches. After a quiet time the first change goes sooner."""
         try:
             async with asyncio.timeout(10.0):
                 await self._reporter.changed.wait()
-            await asyncio.sleep(min(1.0, max(0.1, flush_s)) * 0.6)
+            window = min(1.0, max(0.1, self._core.directives.state_flush_ms / 1000))
+            quiet = time.monotonic() - self._flushed_at > 2 * window
+            await asyncio.sleep(0.2 * window if quiet else 0.6 * window)
         except TimeoutError:
             pass
+        self._flushed_at = time.monotonic()
         self._reporter.flush(self._outbox)
         while self._outbox.waiting and self._open.is_set():
             await self._send_state()
-            self._reporter.flush(self._outbox)
         await self._send_events()
 
     async def _send_state(self) -> None:

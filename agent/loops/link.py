@@ -13,13 +13,14 @@ import structlog
 
 from agent.kube.errors import KubeError
 from agent.link.client import LinkClient, LinkError
+from agent.link.clock import chance
 from agent.link.ends import Decommissioned, Hopeless, Revoked
 from agent.link.identity import Identity
 from agent.link.memory import LinkConfig, Memory
 from agent.link.outbox import Outbox
 from agent.link.pace import react
 from agent.link.reporter import VERSION, Reporter
-from agent.link.term import Term, chance
+from agent.link.term import Term
 from agent.loops.context import Context
 
 log = structlog.get_logger(__name__)

@@ -154,7 +154,7 @@ class LinkApp:
             return problem(Problem("bad_data", "a value cannot be stored", 422, permanent=True))
         except (PoolTimeout, TooManyRequests, psycopg.OperationalError) as error:
             log.warning("database: %s: %s", request.path, type(error).__name__)
-            return problem(Desk.busy().problem)
+            return problem(Desk.no_database().problem)
         except (Disconnected, asyncio.CancelledError):
             raise
         except Exception:

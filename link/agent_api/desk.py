@@ -86,6 +86,12 @@ class Desk:
         wait = retry_after_ms(5_000, 60_000, random.random())  # noqa: S311
         return Refused(503, "busy", "the link is busy", retry_after_ms=wait)
 
+    @staticmethod
+    def no_database() -> Refused:
+        """A restart of the database takes seconds: come back soon, but not together."""
+        wait = retry_after_ms(1_000, 5_000, random.random())  # noqa: S311
+        return Refused(503, "unavailable", "the database does not answer", retry_after_ms=wait)
+
     async def store_metrics(self, work: Any) -> Any:
         """Run ``work(connection)`` in one of two threads with a connection of their own."""
         return await asyncio.get_running_loop().run_in_executor(self.metrics_threads, self._with_connection, work)

@@ -13,7 +13,7 @@ from link.services.clusters import (
     revoke_agent,
 )
 from link.services.commands import CommandStatus, cancel_command, command_status, send_command
-from link.services.desired import DesiredStatus, delete_desired, desired_status, put_desired
+from link.services.desired import DesiredStatus, delete_desired, desired_over_clusters, desired_status, put_desired
 from link.services.inbox import InboxItem, claim_inbox, inbox_backlog, report_security
 from link.services.liveness import Liveness, liveness
 from link.services.logs import LogChunk, close_log, open_log, read_log
@@ -30,6 +30,7 @@ __all__ = [
     "command_status",
     "confirm_removals",
     "delete_desired",
+    "desired_over_clusters",
     "desired_status",
     "inbox_backlog",
     "liveness",

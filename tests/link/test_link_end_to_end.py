@@ -7,11 +7,12 @@ import uuid
 from functools import partial
 
 import pytest
+from django.core.management import call_command
 
 from agent.kube.resources import CONFIG_MAP, POD, PROJECT, SECRET, WORKLOAD
 from agent.wire import labels
 from link import services
-from link.services.sql import query
+from link.services.sql import execute, query
 from tests.link.linkrig import Rig, agent, eventually, in_db, kube_for, obj
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -256,3 +257,24 @@ async def test_secrets_are_sealed_at_rest_and_open_in_the_cluster(rig: Rig) -> N
 
 def raw_body(cluster_id: uuid.UUID) -> str:
     return str(query("SELECT body::text AS body FROM public.link_desired WHERE cluster_id = %s", [cluster_id])[0].body)
+
+
+async def test_a_restored_server_removes_nothing(rig: Rig) -> None:
+    cluster_id = await rig.cluster()
+    kube = kube_for(rig.server.url, cluster_id, await rig.token(cluster_id))
+    await put(cluster_id, "project/a", project("a"))
+    async with agent(kube):
+        await eventually(lambda: kube.all(PROJECT))
+        await in_db(lambda: execute("DELETE FROM public.link_desired WHERE cluster_id = %s", [cluster_id]))
+        await in_db(lambda: call_command("renew_link_generation", verbosity=0))
+        await put(cluster_id, "project/b", project("b"))
+        await eventually(lambda: len(kube.all(PROJECT)) == 2, within_s=40)
+        await eventually(lambda: held_back(cluster_id))
+    assert {item["metadata"]["name"] for item in kube.all(PROJECT)} == {"a", "b"}
+
+
+async def held_back(cluster_id: uuid.UUID) -> bool:
+    rows = await in_db(
+        lambda: query("SELECT failures_hash FROM public.link_agentsession WHERE cluster_id = %s", [cluster_id])
+    )
+    return bool(rows[0].failures_hash)

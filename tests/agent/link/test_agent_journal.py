@@ -13,6 +13,7 @@ from agent.wire import limits
 from agent.wire.codec import from_json, to_json
 from agent.wire.messages import (
     Command,
+    Desired,
     PollAnswer,
     Receipt,
     Result,
@@ -183,3 +184,14 @@ def test_a_full_backlog_takes_no_more_commands() -> None:
     made = core()
     offered(made, *(command(seq, key=str(seq), kind="new") for seq in range(1, 201)))
     assert made.poll_request().capacity == 0
+
+
+def test_safe_mode_outlives_a_restart_and_ends_with_a_confirmation() -> None:
+    made = core()
+    made.session_opened(SessionAnswer("s", 2, "me", "g2", 0), 0)
+    again = Core("me", "i-2", KINDS, made.draft)
+    again.session_opened(SessionAnswer("s", 3, "me", "g2", 0), 0)
+    assert again.safe_mode
+    desired = Desired(0, 9, full=True, confirm_removals=True)
+    again.poll_answered(again.poll_request(), PollAnswer(3, "g2", desired=desired), 0)
+    assert not again.safe_mode

@@ -64,11 +64,7 @@ class Conditions:
     @property
     def active(self) -> bool:
         return bool(
-            self.affinity.active
-            or self.numa.active
-            or (self.claims and self.claims.active)
-            or self._with_ports
-            or self._with_legacy
+            self.affinity.active or self.numa.active or self.claims is not None or self._with_ports or self._with_legacy
         )
 
     def knows(self, task: TaskState) -> bool:

@@ -67,17 +67,10 @@ class DeviceClaims:
             if node is not None and self._strangers[key]:
                 self._book(claim, node, HELD, 1)
 
-    @property
-    def active(self) -> bool:
-        return bool(self._claims)
-
     def cost(self, keys: Iterable[str]) -> int:
         """GPUs that a pod with these claims is charged for."""
         found = (self._claims.get(key) for key in keys)
         return sum(claim.count for claim in found if claim is not None and is_gpu_class(claim.device_class))
-
-    def concerns(self, task: TaskState) -> bool:
-        return bool(task.shape.request.claims)
 
     def change(self, task: TaskState, node: NodeState, presence: int, sign: int) -> None:
         if presence == NONE:

@@ -12,6 +12,7 @@ from agent.scheduler.gangs import GangNode, JobState, TaskState
 from agent.scheduler.ledger import NodeState
 from agent.scheduler.order import request_of
 from agent.scheduler.shapes import MIG, SHARED, WHOLE, Shape
+from agent.scheduler.topology import best_domain, levels_of, topology_reason
 
 
 class Explainer:
@@ -32,8 +33,30 @@ class Explainer:
         request = request_of(tasks, context.largest_device)
         if broken := over_capacity(job, request):
             return (explain_capacity(*broken, request),)
-        found = [context.notes[job]] if job in context.notes else []
-        return (self._placing(job, tasks), *found)
+        first = self._topology(job.root, tasks) or self._placing(job, tasks)
+        note = context.notes.get(job)
+        return (first,) if note is None or first.code in ("NoNodes", note.code) else (first, note)
+
+    def _topology(self, group: GangNode, tasks: list[TaskState]) -> Reason | None:
+        """The topology rule that no domain can satisfy with what is free, if that is what keeps the gang waiting."""
+        context, rule = self._context, group.topology
+        if rule is not None:
+            topology = context.topologies.get(rule.topology)
+            levels = levels_of(topology, rule)
+            if isinstance(levels, Reason) or topology is None:
+                return levels if isinstance(levels, Reason) else None
+            if levels.required is not None:
+                misfit = context.placer.rules.misfit
+                nodes = [node for node in context.placer.nodes if misfit(tasks[0].shape, node) is None]
+                best, count = best_domain(topology, levels, tasks, nodes, context.smallest_device)
+                fits = best.fits if best else 0
+                if fits < len(tasks):
+                    return topology_reason(rule, len(tasks), count, best.id if best and fits else "", fits)
+        for child in group.children:
+            mine = [task for task in tasks if child.holds(task)]
+            if mine and (found := self._topology(child, mine)):
+                return found
+        return None
 
     def _placing(self, job: JobState, tasks: list[TaskState]) -> Reason:
         """The first pod that has no place when the gang is placed pod by pod."""
@@ -47,6 +70,8 @@ class Explainer:
             placed += 1
         cause = self.task(stuck) if placed < len(tasks) else reason("WaitsForTurn")
         context.session.undo(mark)
+        if placed == len(tasks):
+            return cause
         if placed == 0 or len(tasks) == 1:
             return cause
         subgroup = stuck.leaf.name if len(list(job.root.leaves())) > 1 else ""

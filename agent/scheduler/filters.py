@@ -36,6 +36,7 @@ def classify(nodes: Iterable[NodeState], keys: tuple[str, ...], names: bool) -> 
             node.taints,
             node.mig_strategy,
             state.usable,
+            state.claimed,
             node.name if names else "",
         )
         state.kind = known.setdefault(key, len(known))
@@ -52,7 +53,7 @@ def misfit(shape: Shape, state: NodeState) -> Reason | None:
         shown = f"{taint.key}={taint.value}:{taint.effect}" if taint.value else f"{taint.key}:{taint.effect}"
         return reason("Taint", taint=shown)
     if not state.serves(shape):
-        return reason("MigStrategy", strategy=node.mig_strategy)
+        return reason("ClaimedDevices") if state.claimed else reason("MigStrategy", strategy=node.mig_strategy)
     return None
 
 

@@ -147,7 +147,7 @@ def _take_pods(intake: Intake, snapshot: Snapshot) -> None:
     """Make all tasks, then give each its state, so that all rules between pods are known before the first enters."""
     made: dict[str, list[TaskState]] = {pool: [] for pool in intake.sessions}
     seen: set[str] = set()
-    if snapshot.claims or snapshot.slices:
+    if snapshot.claims or snapshot.slices or any(pod.request.claims for pod in snapshot.pods):
         uids = [pod.uid for pod in snapshot.pods]
         intake.claims = {
             pool: DeviceClaims(snapshot.claims, snapshot.slices, session.nodes_by_name, uids)

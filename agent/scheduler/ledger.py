@@ -53,6 +53,7 @@ class NodeState:
     """One node's ledger. Whole devices, milli-CPU, bytes and pod slots as plain attributes for speed."""
 
     __slots__ = (
+        "claimed",
         "coming_cpu",
         "coming_extra",
         "coming_gpu",
@@ -80,6 +81,7 @@ class NodeState:
         self.node = node
         self.name = node.name
         self.kind = 0
+        self.claimed = device_claims > 0
         self.usable = node.ready and not node.unschedulable
         self.device_memory = device_memory(node.gpu_memory)
         self.gpus = (0 if node.mig_strategy == "mixed" else node.gpus) + device_claims
@@ -223,7 +225,12 @@ class NodeState:
         return joinable + self.free_gpus() >= shape.devices
 
     def serves(self, shape: Shape) -> bool:
-        """MIG strategy: "single" nodes serve whole GPUs only, "mixed" ones MIG profiles only."""
+        """MIG strategy: "single" nodes serve whole GPUs only, "mixed" ones MIG profiles only.
+
+        Devices that are handed out by claims are not shared by fractions.
+        """
+        if shape.kind == SHARED and self.claimed:
+            return False
         strategy = self.node.mig_strategy
         if strategy == "single":
             return shape.kind in (WHOLE, 0)

@@ -12,7 +12,7 @@ from agent.scheduler.context import Context
 from agent.scheduler.entitlement import QueueState
 from agent.scheduler.gangs import GangNode, JobState, TaskState
 from agent.scheduler.room import Promise, Wanted, demand_of
-from agent.scheduler.topology import build, by_depth, levels_of
+from agent.scheduler.topology import build, by_depth, levels_of, topology_reason
 from agent.scheduler.victims import Batch, VictimIndex
 
 GPU = 0
@@ -109,15 +109,7 @@ def _domain_too_small(context: Context, group: GangNode, tasks: list[TaskState],
             if here > fits:
                 best, fits = domain.id, here
         if fits < len(tasks):
-            return reason(
-                "Topology",
-                topology=rule.topology,
-                level=rule.required,
-                needed=len(tasks),
-                domains=count,
-                best=best,
-                fits=fits,
-            )
+            return topology_reason(rule, len(tasks), count, best, fits)
     for child in group.children:
         mine = [task for task in tasks if child.holds(task)]
         if mine and (found := _domain_too_small(context, child, mine, promise)):

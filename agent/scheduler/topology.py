@@ -220,3 +220,16 @@ def best_domain(
     tree = by_depth(root)
     domains = tree[depth] if depth < len(tree) else []
     return max(domains, key=lambda domain: (domain.fits, domain.id), default=None), len(domains)
+
+
+def topology_reason(rule: TopologyConstraint, needed: int, domains: int, best: str, fits: int) -> Reason:
+    """That no domain takes all the pods, naming the one that takes most."""
+    return reason(
+        "Topology",
+        topology=rule.topology,
+        level=rule.required,
+        needed=needed,
+        domains=domains,
+        best=best,
+        fits=fits,
+    )

@@ -1,4 +1,4 @@
-"""A small cluster in a few words, for the scheduler's tests: nodes, queues and jobs by name, and plans as dictionaries."""
+"""A small cluster in a few words, for the scheduler's tests: objects by name, plans as dictionaries."""
 
 from dataclasses import dataclass, field, replace
 

@@ -1,4 +1,4 @@
-"""The family of domain errors that services raise. The console shows them at the field, the API maps them to a status."""
+"""Domain errors that services raise. The console shows them at the field, the API maps them to a status."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from agent.wire.labels import SCHEDULER_NAMES
 
 ROLES = ("link", "operator", "scheduler", "metrics")
-COMMANDS = ("install", "uninstall")
+COMMANDS = ("install", "uninstall", "reserve")
 PLACEMENTS = ("binpack", "spread")
 
 

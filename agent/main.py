@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from typing import Any
 import structlog
 import uvloop
 
-from agent import install
+from agent import install, reserve
 from agent.config import BadSetting, Settings, parse
 from agent.kube.client import KubeClient
 from agent.kube.errors import BadConfig, KubeError, NotFound
@@ -59,6 +60,8 @@ async def _main(settings: Settings) -> int:
         if settings.roles == ("uninstall",):
             await install.uninstall(kube, definitions=settings.definitions)
             return 0
+        if settings.roles == ("reserve",):
+            await reserve.hold(kube, os.environ)
         return await run_roles(kube, settings)
 
 

@@ -12,7 +12,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.wire.labels import GPU_FRACTION, GPU_FRACTION_DEVICES, GPU_GROUP, GPU_MEMORY, GPU_RESOURCE, WORKLOAD_TYPE
+from agent.wire.labels import (
+    GPU_DEVICES,
+    GPU_FRACTION,
+    GPU_FRACTION_DEVICES,
+    GPU_GROUP,
+    GPU_MEMORY,
+    GPU_RESOURCE,
+    WORKLOAD_TYPE,
+)
 
 USE = "local.run.ai/gpu-use"
 WARM_UP_S = 20.0
@@ -32,6 +40,8 @@ class Holder:
     groups: tuple[str, ...] = ()
     kind: str = ""
     fixed: float | None = None
+    told: tuple[int, ...] = ()
+    """Devices that the scheduler told a sharing pod to use."""
 
 
 @dataclass(slots=True)
@@ -64,6 +74,7 @@ def holder(pod: Mapping[str, Any], started: float, device_mib: int) -> Holder | 
         groups=groups or ((labels[GPU_GROUP],) if labels.get(GPU_GROUP) else ()),
         kind=labels.get(WORKLOAD_TYPE, ""),
         fixed=_number(annotations.get(USE)),
+        told=tuple(int(word) for word in annotations.get(GPU_DEVICES, "").split(",") if word.isdigit()),
     )
 
 
@@ -101,7 +112,11 @@ def assign(nodes: Mapping[str, Node], holders: Iterable[Holder]) -> None:
 
 
 def _place(node: Node, item: Holder) -> None:
-    """Its group's device first, then shared ones with room, then free ones in order."""
+    """What it was told; else its group's device, then shared ones with room, then free ones in order."""
+    if item.told and all(index < len(node.slots) for index in item.told):
+        for index in item.told:
+            node.slots[index][item.uid] = item
+        return
     known = [node.groups[group] for group in item.groups if group in node.groups]
     room = [i for i, slot in enumerate(node.slots) if slot and item.milli + sum(h.milli for h in slot.values()) <= 1000]
     free = [index for index, slot in enumerate(node.slots) if not slot]

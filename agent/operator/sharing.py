@@ -4,15 +4,14 @@ tells a pod which device it got. Pure; ``agent.loops.reservations`` makes them."
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from typing import Any
 
 from agent.wire import labels as names
+from agent.wire.install import RESERVATION_ACCOUNT
 
 Obj = dict[str, Any]
 CONTAINER = "reservation"
-SERVICE_ACCOUNT = "runai-reservation"
 SIMULATED_IMAGE = "example.local/pause:1"
 """Only for nodes whose GPUs are simulated: their cluster brings this image."""
 _CONFIG_MAP_MOST = 63
@@ -81,7 +80,7 @@ def reservation_pod(node: Obj, group: str, *, image: str, index: str = "") -> Ob
         },
         "spec": {
             "nodeName": name,
-            "serviceAccountName": SERVICE_ACCOUNT,
+            "serviceAccountName": RESERVATION_ACCOUNT,
             "automountServiceAccountToken": not index,
             "restartPolicy": "Always",
             "terminationGracePeriodSeconds": 0,
@@ -129,8 +128,3 @@ def device_config_map(pod: Obj, devices: Iterable[str], portion_milli: int) -> O
         },
         "data": {"NVIDIA_VISIBLE_DEVICES": ",".join(devices), "GPU_PORTION": portion},
     }
-
-
-def published(device: str) -> str:
-    """Merge patch with which a reservation pod says what it was given."""
-    return json.dumps({"metadata": {"annotations": {names.RESERVED_DEVICE: device}}})

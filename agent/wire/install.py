@@ -18,6 +18,7 @@ SERVICE_ACCOUNT = "runai-agent"
 ENROLMENT_SECRET = "runai-enrolment"  # noqa: S105
 LINK_CONFIG_MAP = "runai-link"
 CONFIG_NAME = "runai"
+RESERVATION_ACCOUNT = "runai-reservation"
 PART_OF = {"app.kubernetes.io/part-of": "runai"}
 ROLES = ("administrator", "researcher", "viewer")
 
@@ -40,7 +41,7 @@ def render_manifest(
 
     It carries the enrolment token: show it once, store it nowhere.
     """
-    objects = [_namespace(), *priority_classes(), *_service_account(), *project_roles()]
+    objects = [_namespace(), *priority_classes(), *_service_account(), *project_roles(), *reservation_objects()]
     objects.append(_secret(enrolment_token))
     objects.append(_link_config(cluster_id, cluster_name, link_url, ca_pem))
     documents = [crd_yaml.strip(), *(to_yaml(obj) for obj in objects)]
@@ -87,6 +88,27 @@ def project_roles() -> list[Obj]:
     rules = {"viewer": view, "researcher": view + research, "administrator": view + research + administer}
     return [
         _object("rbac.authorization.k8s.io/v1", "ClusterRole", f"runai-{role}", rules=rules[role]) for role in ROLES
+    ]
+
+
+def reservation_objects() -> list[Obj]:
+    """Namespace of the pods that hold shared GPUs, and what such a pod may do: say which device it was given."""
+    name, space = RESERVATION_ACCOUNT, labels.RESERVATION_NAMESPACE
+    rbac, api = "rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io"
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": space}
+    rules = [_rule([""], ["pods"], ["get", "patch"])]
+    return [
+        _object("v1", "Namespace", space),
+        _object("v1", "ServiceAccount", name, namespace=space),
+        _object(rbac, "Role", name, namespace=space, rules=rules),
+        _object(
+            rbac,
+            "RoleBinding",
+            name,
+            namespace=space,
+            subjects=[subject],
+            roleRef={"apiGroup": api, "kind": "Role", "name": name},
+        ),
     ]
 
 

@@ -40,6 +40,14 @@ class Rest:
     def get(self, path: str, **params: Any) -> Any:
         return self._call("GET", path, params=params).json()
 
+    def response(self, path: str, **params: Any) -> httpx.Response:
+        """A GET with its headers."""
+        return self._call("GET", path, params=params)
+
+    def token(self) -> str:
+        """The access token, for a client of another kind."""
+        return self._login()
+
     def text(self, path: str, **params: Any) -> str:
         return self._call("GET", path, params=params).text
 

@@ -37,6 +37,8 @@ from local.reaper import record
 
 FAST_PROBE_S, SLOW_PROBE_S = 0.1, 5.0
 TICK_S, CALM_TICK_S = 0.05, 0.25
+SETTLE_S = 0.3
+"""How long a process without a probe must live to count as ready."""
 GIVE_UP_AFTER = 3
 """Ends in a row before it was ever ready, after which waiting for it fails."""
 
@@ -203,7 +205,8 @@ class Supervisor:
     def _ask(self, child: Child, process: subprocess.Popen[bytes] | None) -> None:
         """Runs in the pool: one probe of one incarnation of a child."""
         try:
-            good = child.spec.probe() if child.spec.probe is not None else True
+            settled = time.monotonic() - child.began > SETTLE_S
+            good = child.spec.probe() if child.spec.probe is not None else settled
         except Exception:
             good = False
         with self._lock:

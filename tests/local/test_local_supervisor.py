@@ -25,6 +25,13 @@ def eventually(true: Callable[[], bool], seconds: float = 5) -> bool:
     return False
 
 
+def test_one_without_a_probe_is_ready_when_it_has_lived_a_moment(tmp_path: Path) -> None:
+    with Supervisor(tmp_path) as supervisor:
+        supervisor.add([standin(tmp_path, "short", "pass"), standin(tmp_path, "long")])
+        supervisor.wait_ready(["long"])
+        assert next(state for state in supervisor.states() if state.name == "short").phase != "ready"
+
+
 def test_dependents_start_after_the_probe_of_what_they_need(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     with Supervisor(tmp_path) as supervisor:
@@ -51,7 +58,8 @@ def test_one_that_dies_is_started_again_and_the_fact_is_said(tmp_path: Path) -> 
 
 def test_waiting_for_one_that_never_lives_fails_with_its_log(tmp_path: Path) -> None:
     with Supervisor(tmp_path) as supervisor:
-        supervisor.add([standin(tmp_path, "broken", "import sys; print('no such setting'); sys.exit(4)")])
+        code = "import sys; print('no such setting'); sys.exit(4)"
+        supervisor.add([standin(tmp_path, "broken", code, probe=lambda: False)])
         with pytest.raises(StartFailed, match=r"(?s)broken: ended with status 4.*no such setting"):
             supervisor.wait_ready(["broken"], timeout=30)
 

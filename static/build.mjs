@@ -25,7 +25,7 @@ const FILES = {
 
 await mkdir(join(vendor, 'licences'), { recursive: true });
 for (const name of await readdir(vendor)) {
-  if (!(name in FILES) && name !== 'licences' && name !== 'vendor.json') await rm(join(vendor, name), { recursive: true });
+  if (!(name in FILES) && !['licences', 'vendor.json'].includes(name) && !name.startsWith('.')) await rm(join(vendor, name), { recursive: true });
 }
 const sums = {};
 for (const [to, from] of Object.entries(FILES)) {

@@ -114,6 +114,16 @@ def site(django_db_setup: None, django_db_blocker: Any) -> Iterator[Site]:
         yield Site(f"http://127.0.0.1:{server.server_address[1]}", made.tenant, scene)
         server.shutdown()
         server.server_close()
+        _end_connections()
+
+
+def _end_connections() -> None:
+    """Threads of kept-alive requests still hold theirs; the test database could not be dropped under them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
+        )
 
 
 @pytest.fixture(scope="module")

@@ -5,18 +5,27 @@ Knows no model. Every tag renders a template of ``templates/components``; no mar
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from django import template
 from django.forms import BoundField, CheckboxInput, Select
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.safestring import SafeString, mark_safe
 
 from runai_cp.lib import drawing
-from runai_cp.lib.vocabulary import STATUS, TYPES
+from runai_cp.lib.vocabulary import STATUS, TYPES, Look
 
 register = template.Library()
 KIB = 1024
+
+
+@lru_cache(maxsize=4096)
+def drawn(template_name: str, *values: tuple[str, Any]) -> SafeString:
+    """A part that depends on nothing but its few values, rendered once: lists repeat the same icons and bars."""
+    return mark_safe(render_to_string(template_name, dict(values)))  # noqa: S308 - a template's own output
 
 
 @register.filter
@@ -116,24 +125,28 @@ def item(mapping: Mapping[str, Any], key: str) -> Any:
     return mapping.get(key) if mapping else None
 
 
-@register.inclusion_tag("components/icon.html")
-def icon(name: str, extra: str = "") -> dict[str, str]:
+@register.simple_tag
+def icon(name: str, extra: str = "") -> SafeString:
     """``{% icon "plus" "icon-s muted" %}``: one symbol of the sprite; decoration, its words stand beside it."""
-    return {"name": name, "extra": extra}
+    return drawn("components/icon.html", ("name", name), ("extra", extra))
 
 
-@register.inclusion_tag("components/status.html")
-def status(word: str, title: str = "") -> dict[str, str]:
+@register.simple_tag
+def status(word: str) -> SafeString:
     """A phase or state by the table of ``vocabulary``: a tinted badge when it asks for something, else bare."""
     found = STATUS.get(word, STATUS["Unknown"])
-    return {"word": word, "title": title, "icon": found.icon, "tone": found.tone, "form": found.form}
+    return _status(word, found, found.form)
 
 
-@register.inclusion_tag("components/status.html")
-def badge(word: str, icon_name: str = "", tone: str = "") -> dict[str, str]:
-    """Always tinted: beside a page title. Without icon and tone they come from the vocabulary."""
-    found = STATUS.get(word, STATUS["Unknown"])
-    return {"word": word, "icon": icon_name or found.icon, "tone": tone or found.tone, "form": "tinted", "title": ""}
+@register.simple_tag
+def badge(word: str) -> SafeString:
+    """Always tinted: beside a page title."""
+    return _status(word, STATUS.get(word, STATUS["Unknown"]), "tinted")
+
+
+def _status(word: str, look: Look, form: str) -> SafeString:
+    values = (("word", word), ("icon", look.icon), ("tone", look.tone), ("form", form))
+    return drawn("components/status.html", *values)
 
 
 @register.filter
@@ -146,10 +159,10 @@ def type_word(kind: str) -> str:
     return TYPES.get(kind, ("training", kind.capitalize()))[1]
 
 
-@register.inclusion_tag("components/icon.html")
-def phase_icon(word: str) -> dict[str, str]:
+@register.simple_tag
+def phase_icon(word: str) -> SafeString:
     found = STATUS.get(word, STATUS["Unknown"])
-    return {"name": found.icon, "extra": f"icon-s {found.tone}"}
+    return icon(found.icon, f"icon-s {found.tone}")
 
 
 @register.filter

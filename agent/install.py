@@ -21,6 +21,7 @@ from agent.kube.resources import (
     CONFIG_MAP,
     CRD,
     NAMESPACE,
+    POD,
     PRIORITY_CLASS,
     RUNAI_CONFIG,
     resource_of,
@@ -102,6 +103,9 @@ async def uninstall(kube: Kube, *, definitions: bool = False) -> None:
         for obj in (await kube.list(resource, labels=selector)).items:
             await _delete(kube, resource, obj["metadata"]["name"])
     await _delete(kube, NAMESPACE, labels.NAMESPACE)
+    # Pods that still share a device keep the pod that holds it for them.
+    if definitions or not (await kube.list(POD, labels.RESERVATION_NAMESPACE)).items:
+        await _delete(kube, NAMESPACE, labels.RESERVATION_NAMESPACE)
     if definitions:
         for document in crds.documents():
             await _delete(kube, CRD, document["metadata"]["name"])

@@ -12,6 +12,7 @@ import pytest
 
 from local.files import ROOT
 from local.pids import marked
+from local.process import ProcessSpec
 from local.supervisor import StartFailed, Supervisor
 from tests.local.standins import FORKS, STUBBORN, standin
 
@@ -27,7 +28,7 @@ def eventually(true: Callable[[], bool], seconds: float = 5) -> bool:
 
 def test_one_without_a_probe_is_ready_when_it_has_lived_a_moment(tmp_path: Path) -> None:
     with Supervisor(tmp_path) as supervisor:
-        supervisor.add([standin(tmp_path, "short", "pass"), standin(tmp_path, "long")])
+        supervisor.add([ProcessSpec("short", ("true",), tmp_path / "short.log"), standin(tmp_path, "long")])
         supervisor.wait_ready(["long"])
         assert next(state for state in supervisor.states() if state.name == "short").phase != "ready"
 

@@ -26,5 +26,6 @@ Errors (``errors``): ``NotFound``, ``AlreadyExists`` ⊂ ``Conflict``, ``Gone``,
 ``TooManyRequests(retry_after)``, ``ServerFailed``, ``Unreachable``, all ``KubeError``. Short failures are
 retried inside for about ten seconds where repeating is safe.
 
-Pure neighbours: ``convert`` (manifests → ``agent.domain``), ``quantity`` (Kubernetes quantities → integers).
+Pure neighbours: ``convert`` (manifests → ``agent.domain``), ``quantity`` (Kubernetes quantities → integers), ``mirror``
+(the scheduler's picture of the cluster, kept up to date change by change).
 """

@@ -47,7 +47,7 @@ class Informer:
         self._namespace = namespace
         self._labels = labels
         self._fields = fields
-        self._optional = optional
+        self.optional = optional
         self._synced = asyncio.Event()
         self._version = ""
         self._heard = time.monotonic()
@@ -112,15 +112,15 @@ class Informer:
 
     async def _kind_missing(self, error: KubeError) -> None:
         """The CRD is not installed, or was deleted: the store empties; look again now and then."""
-        if not self._optional and self.installed:
+        if not self.optional and self.installed:
             log.warning("kind_not_installed", kind=self.resource.kind, error=error.message)
         self.installed = False
         self._version = ""
         self._heard = time.monotonic()
         self.store.replace_all([])
-        if self._optional:
+        if self.optional:
             self._synced.set()
-        await asyncio.sleep(_MISSING_KIND_S if self._optional else 1.0)
+        await asyncio.sleep(_MISSING_KIND_S if self.optional else 1.0)
 
     async def _back_off(self, failures: int, error: KubeError) -> None:
         pause = min(_BACKOFF_MAX_S, 0.1 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
@@ -154,6 +154,7 @@ class Informers:
             informer = Informer(self.kube, resource, namespace, labels=labels, fields=fields, optional=optional)
             self._informers[key] = informer
             self._tasks[informer] = asyncio.create_task(informer.run(), name=f"watch-{resource.plural}")
+        informer.optional |= optional
         return informer
 
     def store(self, resource: Resource, namespace: str | None = None, *, optional: bool = False) -> Store:

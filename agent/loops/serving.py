@@ -1,4 +1,4 @@
-"""``/healthz``, ``/metrics`` and ``/snapshot`` of one agent process, on a port of its own."""
+"""``/healthz`` and ``/metrics`` of one agent process, on a port of its own."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from agent.kube.client import KubeClient
 from agent.loops.context import Health
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-extra_routes: dict[str, Handler] = {}
-"""Path → handler that a role adds before or while it runs (the scheduler: ``/snapshot``)."""
 
 
 class _Requests(Collector):
@@ -39,7 +37,6 @@ async def serve(settings: Settings, health: Health, kube: KubeClient) -> None:
         app = web.Application()
         app.router.add_get("/healthz", _healthz(health))
         app.router.add_get("/metrics", _metrics)
-        app.router.add_get("/{path:.*}", _extra)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, settings.address, settings.port).start()
@@ -58,10 +55,3 @@ def _healthz(health: Health) -> Handler:
 
 async def _metrics(request: web.Request) -> web.Response:
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-async def _extra(request: web.Request) -> web.StreamResponse:
-    handler = extra_routes.get(request.path)
-    if handler is None:
-        raise web.HTTPNotFound(text=f"there is no {request.path} here\n")
-    return await handler(request)

@@ -12,6 +12,8 @@ from typing import Any
 ORDER = ("in", "over", "idle", "free", "off")
 WIDTH, HEIGHT = 1000.0, 100.0
 MAX_TABLE_ROWS = 60
+TINY = 1e-12
+"""Below this an axis shows 0 to 1: nothing that is measured here is smaller."""
 
 
 def _share(part: float, total: float) -> float:
@@ -73,6 +75,23 @@ def gpus(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"cells": drawn, "width": max(16, 19 * len(cells) - 3), "wide": len(cells) > 4}
 
 
+def spark(values: Sequence[float | None], ceiling: float = 100.0) -> dict[str, Any]:
+    """A line 100 × 100 without axes, and its last value; ``now`` is None without one. Gaps break the line."""
+    width = max(1, len(values) - 1)
+    runs: list[list[str]] = [[]]
+    for index, value in enumerate(values):
+        if value is None:
+            runs.append([])
+            continue
+        runs[-1].append(f"{100 * index / width:.4g} {HEIGHT * (1 - max(0.0, min(1.0, value / ceiling))):.4g}")
+    whole = [run if len(run) > 1 else run * 2 for run in runs if run]
+    return {
+        "path": "".join("M" + " ".join(run) for run in whole),
+        "area": "".join(f"M{' '.join(run)}V100H{run[0].split()[0]}Z" for run in whole),
+        "now": next((value for value in reversed(values) if value is not None), None),
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One series: values by the figure's times; None where no data arrived."""
@@ -104,7 +123,7 @@ class Figure:
 
 def nice_top(value: float) -> float:
     """The smallest of 1, 2, 4, 5, 8, 10 × 10^n that is not below ``value``; divides by four without ugly steps."""
-    if value <= 0 or not math.isfinite(value):
+    if value < TINY or not math.isfinite(value):
         return 1.0
     power = 10 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value * 0.999)

@@ -92,7 +92,9 @@ def test_the_table_of_a_chart_has_its_numbers():
     assert [row["values"] for row in drawing.draw(figure)["rows"]] == [["1"], ["–"], ["3"]]
 
 
-@pytest.mark.parametrize(("value", "top"), [(0, 1), (0.3, 0.4), (7, 8), (9, 10), (41, 60), (100, 100), (163, 200)])
+@pytest.mark.parametrize(
+    ("value", "top"), [(0, 1), (5e-324, 1), (0.3, 0.4), (7, 8), (9, 10), (41, 60), (100, 100), (163, 200)]
+)
 def test_the_axis_ends_on_a_round_number(value, top):
     assert drawing.nice_top(value) == pytest.approx(top)
 

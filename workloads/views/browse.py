@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
+from access.grants import Actor
 from access.guard import allow
 from access.roles import Action
 from access.scoping import chosen, narrow
+from agent.wire import samples
 from agent.wire.phases import FINAL, Phase
 from clusters.models import Cluster
 from clusters.services import statuses
@@ -18,6 +22,7 @@ from clusters.states import State
 from runai_cp.lib.htmx import render_page
 from runai_cp.lib.listing import Field, Listing, ListQuery
 from runai_cp.lib.paging import pages
+from series.services import Subject, query_lines
 from workloads.models import Workload
 
 CONSOLE = Listing(
@@ -34,6 +39,7 @@ CONSOLE = Listing(
     default_sort=("-created_at",),
 )
 TYPES = ("training", "distributed", "workspace", "inference")
+SPAN, SPARK_POINTS = timedelta(minutes=30), 24
 UNFINISHED = tuple(str(phase) for phase in Phase if phase not in FINAL)
 SAID = ("Running", "Pending", "Initializing", "Degraded", "Failed", "Completed", "Stopped")
 
@@ -104,8 +110,10 @@ def workload_list(request: HttpRequest) -> HttpResponse:
     page = pages(facts["total"], request.GET.get("page"))
     query = ListQuery(sort_by=wanted.sort, descending=wanted.descending)
     found = CONSOLE.ordered(rows, query).for_list().defer("request", "conditions", "spec", "reasons")
+    shown = list(found[page.offset : page.offset + page.size])
     context = {
-        "workloads": list(found[page.offset : page.offset + page.size]),
+        "workloads": shown,
+        "uses": utilisation(request.actor, shown),  # type: ignore[attr-defined]
         "asked": wanted,
         "pages": page,
         "facts": facts,
@@ -129,6 +137,16 @@ def tally(rows: QuerySet[Workload]) -> dict[str, Any]:
         "parts": [(name.lower(), by_phase[name]["n"]) for name in SAID if name in by_phase],
         "pending_gpu": by_phase.get("Pending", {}).get("gpu") or 0,
     }
+
+
+def utilisation(actor: Actor, rows: list[Workload]) -> dict[UUID, list[float | None]]:
+    """GPU utilisation of the running ones of a page over the last half hour, where the person may see it: one query."""
+    may = [row for row in rows if row.running_pods and actor.allows(Action.METRICS_VIEW, row.project.scope.path)]
+    busy = [row for row in may if row.allocated_gpu_milli]
+    lines = {("GPU_UTILIZATION", Subject(row.cluster_id, samples.WORKLOAD, str(row.pk))): row.pk for row in busy}
+    end = datetime.now(UTC)
+    found = query_lines(lines=list(lines), start=end - SPAN, end=end, points=SPARK_POINTS)
+    return {lines[line]: [value for _, value in points] for line, points in found.items()}
 
 
 def silent_clusters(request: HttpRequest) -> list[dict[str, Any]]:

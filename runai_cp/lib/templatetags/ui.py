@@ -200,6 +200,12 @@ def gpus(label: str, cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"label": label, **drawing.gpus(cells)}
 
 
+@register.inclusion_tag("components/spark.html")
+def spark(values: Sequence[float | None] | None) -> dict[str, Any]:
+    """Percents over the last while, with the newest as a number; nothing measured says so."""
+    return drawing.spark(values or [])
+
+
 @register.inclusion_tag("components/chart.html")
 def chart(figure: "drawing.Figure") -> dict[str, Any]:
     """Axes, grid, lines, gaps and the table with the same numbers."""

@@ -8,7 +8,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from django.conf import settings
 from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
 
@@ -18,7 +17,7 @@ DEBOUNCE_S = 0.1
 
 def topic_tasks() -> dict[str, str]:
     """Topic of the inbox → task name; the task takes the tenant's schema name."""
-    table: dict[str, str] = import_string(getattr(settings, "LINK_TOPICS", "runai_cp.topics.TOPICS"))
+    table: dict[str, str] = import_string("runai_cp.topics.TOPICS")
     return table
 
 
@@ -30,7 +29,7 @@ class Nudger:
 
     def __init__(self) -> None:
         self._tasks = topic_tasks()
-        self._celery: Any = import_string(getattr(settings, "LINK_CELERY", "runai_cp.celery.app"))
+        self._celery: Any = import_string("runai_cp.celery.app")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nudge")
         self._planned: set[tuple[str, str]] = set()
         self._not_before = 0.0

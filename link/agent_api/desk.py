@@ -25,12 +25,16 @@ from link.refusal import Refused
 from link.store.exchange import Caller
 from link.store.pool import Pool, open_metrics_pool, open_pool
 
-REQUESTS = (50.0, 300.0)
-"""Per tenant and process: requests a second, burst."""
+REQUESTS = (100.0, 400.0)
+"""Per cluster and process: requests a second, burst. Fifty followed logs alone make a hundred."""
+TENANT_REQUESTS = (500.0, 3_000.0)
 BYTES = (4e6, 32e6)
+"""Per cluster and process."""
 SESSIONS = (200.0, 200.0)
 ENROLMENTS = (5.0, 50.0)
 MAX_BUCKETS = 20_000
+SHED_ABOVE = 300
+"""Requests that wait for a connection: some tenths of a second; above that, newcomers are sent away."""
 
 
 @dataclass(slots=True)
@@ -53,17 +57,15 @@ class Desk:
         return Directives(spread_ms=5_000) if self.hub.draining else Directives()
 
     def caller(self, request: Request, scope: str) -> Caller:
-        """Who calls, allowed to do this, within the tenant's rate. Raises ``Refused``."""
+        """Who calls, allowed to do this, within the rates of cluster and tenant. Raises ``Refused``."""
         self.check_load()
         caller = self.tokens.read(request.bearer(), scope)
-        size = (
-            int(request.headers.get("content-length") or 0)
-            if request.headers.get("content-length", "0").isdigit()
-            else 0
-        )
-        self.charge(caller.schema_name, "requests", REQUESTS)
-        self.charge(caller.schema_name, "bytes", BYTES, size)
-        self.hub.hear(str(caller.cluster_id))
+        length = request.headers.get("content-length", "")
+        cluster = str(caller.cluster_id)
+        self.charge(caller.schema_name, "requests", TENANT_REQUESTS)
+        self.charge(cluster, "requests", REQUESTS)
+        self.charge(cluster, "bytes", BYTES, int(length) if length.isdigit() and len(length) < 12 else 0)
+        self.hub.hear(cluster)
         return caller
 
     def charge(self, who: str, what: str, rate: tuple[float, float], cost: float = 1.0) -> None:
@@ -78,7 +80,7 @@ class Desk:
 
     def check_load(self) -> None:
         """Refuse cheaply, before any work, while requests queue up for the database. Raises ``Refused`` 503."""
-        if self.pool.get_stats().get("requests_waiting", 0) > self.pool.max_size * 4:
+        if self.pool.get_stats().get("requests_waiting", 0) > SHED_ABOVE:
             raise self.busy()
 
     @staticmethod

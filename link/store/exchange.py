@@ -134,7 +134,8 @@ async def results(pool: Pool, caller: Caller, request: ResultsRequest) -> tuple[
             await write_applied(conn, box, request.applied)
         refused = [item for item in request.items if item.code == "wrong_cluster"]
         if refused:
-            await add_security(conn, box.schema_name, box.cluster_id, "wrong_cluster", {"commands": len(refused)})
+            detail = {"cluster": box.name, "commands": len(refused)}
+            await add_security(conn, box.schema_name, box.cluster_id, "wrong_cluster", detail)
     return ResultsAnswer(receipts, acked), box.schema_name if refused else ""
 
 

@@ -162,7 +162,7 @@ async def session(pool: Pool, caller: Caller, request: SessionRequest, directive
             made = open_session(box.epoch, box.instance_id, log, request.instance_id, box.now)
             name = box.session if made.resumed else str(uuid4())
             if made.cloned:
-                await _quarantine(conn, caller, request.instance_id, box.instance_id)
+                await _quarantine(conn, caller, box.name, request.instance_id, box.instance_id)
             else:
                 await conn.execute(
                     "UPDATE public.link_agentsession SET epoch = %s, instance_id = %s, session = %s, session_log = %s, "
@@ -187,8 +187,8 @@ async def session(pool: Pool, caller: Caller, request: SessionRequest, directive
     )
 
 
-async def _quarantine(conn: Conn, caller: Caller, *instances: str) -> None:
-    detail = {"instances": list(instances)}
+async def _quarantine(conn: Conn, caller: Caller, cluster: str, *instances: str) -> None:
+    detail = {"cluster": cluster, "instances": list(instances)}
     await conn.execute(
         "UPDATE public.link_cluster SET state = 'quarantined', key_version = key_version + 1 WHERE id = %s",
         [caller.cluster_id],

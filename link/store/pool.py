@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.db import connections
 from psycopg import AsyncConnection, Connection
 from psycopg.conninfo import make_conninfo
@@ -14,6 +13,8 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 Conn = AsyncConnection[Any]
 Pool = AsyncConnectionPool[Conn]
 
+POOL_SIZE = 10
+"""Enough for hundreds of polls a second: each uses a connection for milliseconds."""
 _OPTIONS = "-c search_path=public -c statement_timeout=15000 -c idle_in_transaction_session_timeout=30000"
 
 
@@ -33,14 +34,13 @@ def _conninfo(name: str) -> str:
 
 def open_pool() -> Pool:
     """Not opened yet. Held polls use none of it."""
-    size = int(getattr(settings, "LINK_POOL_SIZE", 10))
     kwargs: dict[str, Any] = {"autocommit": True, "row_factory": namedtuple_row}
     return AsyncConnectionPool(
         _conninfo("runai-link"),
         connection_class=AsyncConnection[Any],
         kwargs=kwargs,
         min_size=1,
-        max_size=size,
+        max_size=POOL_SIZE,
         timeout=5.0,
         max_waiting=500,
         max_idle=120.0,

@@ -64,11 +64,11 @@ class DigestWatch:
     compared_at: int = 0
 
 
-COMPARE_EVERY_MS = 60_000
+COMPARE_EVERY_MS = 600_000
 
 
 def due(watch: DigestWatch, digest: Digest, committed: int, now: int) -> bool:
-    """Compare only at rest (the agent has reported all it knows), and at most once a minute, or when in doubt."""
+    """Compare only at rest (the agent has reported all it knows), and every ten minutes, or when in doubt."""
     if digest.report_seq != committed:
         return False
     return bool(watch.misses) or bool(digest.buckets) or now - watch.compared_at >= COMPARE_EVERY_MS

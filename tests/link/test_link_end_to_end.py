@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from functools import partial
@@ -278,3 +279,26 @@ async def held_back(cluster_id: uuid.UUID) -> bool:
         lambda: query("SELECT failures_hash FROM public.link_agentsession WHERE cluster_id = %s", [cluster_id])
     )
     return bool(rows[0].failures_hash)
+
+
+async def test_state_that_differs_is_found_and_repaired(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("link.protocol.state.COMPARE_EVERY_MS", 0)
+    cluster_id = await rig.cluster()
+    kube = kube_for(rig.server.url, cluster_id, await rig.token(cluster_id))
+    kube.seed(pod("p", phase="Running"))
+    kube.seed(pod("q", phase="Running"))
+    async with agent(kube) as health:
+        await eventually(lambda: health.ok)
+        await eventually(lambda: reported(cluster_id, 3))
+        await in_db(
+            lambda: execute("DELETE FROM public.link_state WHERE cluster_id = %s AND kind = 'Pod'", [cluster_id])
+        )
+        for number in range(12):  # each document ends a held poll, and each poll carries a digest
+            await put(cluster_id, "project/a", project(f"a{number}") | {"metadata": {"name": "a"}})
+            await asyncio.sleep(0.25)
+        await eventually(lambda: reported(cluster_id, 3))
+
+
+async def reported(cluster_id: uuid.UUID, at_least: int) -> bool:
+    rows = await in_db(lambda: query("SELECT kind FROM public.link_state WHERE cluster_id = %s", [cluster_id]))
+    return sum(row.kind in ("Pod", "Cluster") for row in rows) >= at_least

@@ -10,6 +10,7 @@ import pytest
 
 from agent.link.client import LinkClient, LinkError
 from agent.link.identity import Identity
+from agent.wire.enrolment import RotateAnswer, RotateRequest
 from link import services
 from link.services.sql import execute
 from tests.link.linkrig import Rig, in_db
@@ -113,3 +114,22 @@ async def test_a_revoked_agent_is_refused_and_a_removed_cluster_is_gone(rig: Rig
         with pytest.raises(LinkError) as gone:
             await poll(link, made.epoch, 2)
         assert gone.value.status == 410
+
+
+async def test_a_new_key_takes_over_when_it_is_first_used(rig: Rig) -> None:
+    cluster_id, old = await rig.enrolled()
+    fresh = Identity.new().enrolled(str(cluster_id), old.server_generation)
+    proof = fresh.enrol_request("", "").proof
+    request = RotateRequest(fresh.enrolment_id, fresh.public_pem, proof)
+    async with rig.client(old) as link:
+        first = await link.post("credential/rotate", request, RotateAnswer)
+        again = await link.post("credential/rotate", request, RotateAnswer)
+        assert first == again == RotateAnswer(fresh.key_id)
+    for identity in (old, fresh, old):  # the old one lives on for ten minutes
+        async with rig.client(identity) as link:
+            assert await link.token()
+    await in_db(lambda: execute("UPDATE public.link_cluster SET key_used_at = now() - interval '11 minutes'"))
+    async with rig.client(old) as link:
+        with pytest.raises(LinkError) as refused:
+            await link.token()
+    assert refused.value.code == "revoked"

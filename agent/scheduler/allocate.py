@@ -116,4 +116,4 @@ def hold_back(context: Context, job: JobState, tasks: list[TaskState]) -> None:
     if waits:
         for task in tasks:
             if task.status == PodStatus.ALLOCATED:
-                context.session.move(task, PodStatus.PIPELINED, task.node, task.groups)
+                context.session.move(task, PodStatus.PIPELINED, task.node, task.groups, zones=task.zones)

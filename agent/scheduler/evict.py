@@ -69,10 +69,13 @@ def book(context: Context, action: str, job: JobState, outcome: Outcome) -> list
     """
     changed: dict[JobState, None] = {job: None}
     session = context.session
+    displaced = {task.job.key for task in outcome.evicted if task.pod.status == PodStatus.PENDING}
+    if displaced:
+        _hand_over(context, displaced, job)
     for task in (*outcome.evicted, *outcome.moved):
         changed[task.job] = None
         if task.virtual:
-            session.move(task, task.status, task.node, task.groups, zones=task.zones)
+            session.move(task, task.status, task.node, task.groups, zones=task.zones, leaves=task.leaves)
         if task.pod.status == PodStatus.PENDING:
             if task.status != PodStatus.PIPELINED:
                 session.move(task, PodStatus.PENDING, None)
@@ -80,6 +83,13 @@ def book(context: Context, action: str, job: JobState, outcome: Outcome) -> list
         why = _why(action, job, task, moved=task.status == PodStatus.PIPELINED)
         context.evictions[task] = (action, why, job.key)
     return list(changed)
+
+
+def _hand_over(context: Context, displaced: set[str], job: JobState) -> None:
+    """What was evicted for jobs that lose their promise again is evicted for the one that displaces them."""
+    for task, (action, why, by) in context.evictions.items():
+        if by in displaced:
+            context.evictions[task] = (action, why, job.key)
 
 
 def _why(action: str, job: JobState, task: TaskState, *, moved: bool) -> Reason:

@@ -180,8 +180,9 @@ class GangNode:
 
 
 class TaskState:
-    """A pod in the plan. ``accounted``: what its queue is charged while it counts; ``virtual``: evicted only here
-    (``was``: its status before that).
+    """A pod in the plan. ``accounted``: what its queue is charged while it counts; ``virtual``: evicted only here.
+
+    ``leaves``: the node and devices it still holds while it is promised another place.
     """
 
     __slots__ = (
@@ -190,12 +191,12 @@ class TaskState:
         "index",
         "job",
         "leaf",
+        "leaves",
         "node",
         "pod",
         "shape",
         "status",
         "virtual",
-        "was",
         "zones",
     )
 
@@ -210,12 +211,17 @@ class TaskState:
         self.groups: tuple[str, ...] = ()
         self.accounted = (0, 0, 0)
         self.virtual = False
-        self.was = PodStatus.PENDING
+        self.leaves: tuple[NodeState, tuple[str, ...]] | None = None
         self.zones: tuple[str, ...] = ()
 
     @property
     def placeable(self) -> bool:
         return self.status == PodStatus.PENDING or (self.virtual and self.status == PodStatus.RELEASING)
+
+    @property
+    def returns_as(self) -> PodStatus:
+        """Its status when an eviction is taken back: as it was in the cluster, or as this plan had placed it."""
+        return PodStatus.ALLOCATED if self.pod.status == PodStatus.PENDING else self.pod.status
 
     @property
     def active(self) -> bool:

@@ -71,7 +71,6 @@ class NodeState:
         "kind",
         "name",
         "node",
-        "tasks",
         "usable",
     )
 
@@ -96,7 +95,6 @@ class NodeState:
         self.coming_gpu = self.coming_cpu = self.coming_memory = self.coming_pods = 0
         self.coming_extra: dict[str, int] = {}
         self.groups: dict[str, SharedDevice] = {}
-        self.tasks: dict[int, int] = {}
 
     # -- arithmetic -------------------------------------------------------------------------------------------------
 

@@ -203,8 +203,9 @@ class Placer:
             now = now and conditions.refuse(task, node, now=True) is None
             zones = conditions.numa.zones(task, node, now=now)
         if task.virtual and node is task.node and sorted(groups) == sorted(task.groups) and zones == task.zones:
-            self.session.move(task, task.was, node, task.groups, False, zones)
+            self.session.move(task, task.returns_as, node, task.groups, False, zones)
         else:
             status = PodStatus.ALLOCATED if now else PodStatus.PIPELINED
-            self.session.move(task, status, node, groups, False, zones)
+            leaves = (task.node, task.groups) if task.virtual and task.node is not None else None
+            self.session.move(task, status, node, groups, False, zones, leaves)
         return True

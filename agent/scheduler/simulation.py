@@ -49,12 +49,14 @@ def simulate(context: Context, job: JobState, tasks: list[TaskState], batches: l
 
 
 def evict(session: Session, task: TaskState) -> None:
-    """Evict in this what-if only. A pod that is merely promised room gives the promise back."""
-    task.was = task.status
-    if task.status == PIPELINED:
-        session.move(task, PENDING, None)
-    else:
+    """Evict in this what-if only. A pod that is merely promised room gives the promise back and is where it was."""
+    if task.status != PIPELINED:
         session.move(task, RELEASING, task.node, task.groups, virtual=True, zones=task.zones)
+    elif task.leaves is not None:
+        node, groups = task.leaves
+        session.move(task, RELEASING, node, groups, virtual=True)
+    else:
+        session.move(task, PENDING, None)
 
 
 def _replay(context: Context, job: JobState, tasks: list[TaskState], victims: dict[JobState, None]) -> bool:

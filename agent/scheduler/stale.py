@@ -36,9 +36,14 @@ def evict_stale(context: Context) -> None:
 
 
 def _evict(context: Context, job: JobState) -> None:
-    needed = sum(leaf.minimum for leaf in job.root.leaves())
+    session = context.session
+    why = reason("Stale", needed=sum(leaf.minimum for leaf in job.root.leaves()))
     for task in job.tasks:
-        if task.active:
-            context.session.move(task, PodStatus.RELEASING, task.node, task.groups)
-            if task.pod.status != PodStatus.PENDING:
-                context.evictions[task] = ("stalegangeviction", reason("Stale", needed=needed), "")
+        if not task.active:
+            continue
+        node, groups = task.leaves or (task.node, task.groups)
+        if task.pod.status == PodStatus.PENDING:
+            session.move(task, PodStatus.PENDING, None)
+        else:
+            session.move(task, PodStatus.RELEASING, node, groups, zones=task.zones)
+            context.evictions[task] = ("stalegangeviction", why, "")

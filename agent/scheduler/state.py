@@ -7,13 +7,26 @@ from agent.domain.pods import ACTIVE_USED, PodStatus
 from agent.scheduler.conditions import Conditions
 from agent.scheduler.entitlement import QueueState
 from agent.scheduler.gangs import ACTIVE, JobState, TaskState
-from agent.scheduler.ledger import NONE, PRESENCE, NodeState
+from agent.scheduler.ledger import NONE, PRESENCE, RELEASING, NodeState
+from agent.scheduler.shapes import Shape
 
 USED = tuple(status in ACTIVE_USED for status in PodStatus)
 ALIVE = tuple(active or status == PodStatus.PENDING for status, active in zip(PodStatus, ACTIVE, strict=True))
 """Gated pods live but cannot be placed, so they do not count towards readiness; pods evicted only in a what-if do."""
 
-Step = tuple[TaskState, PodStatus, "NodeState | None", tuple[str, ...], bool, tuple[int, int, int], tuple[str, ...]]
+Place = tuple[NodeState, tuple[str, ...]]
+"""A node and the devices held there."""
+
+Step = tuple[
+    TaskState,
+    PodStatus,
+    "NodeState | None",
+    tuple[str, ...],
+    bool,
+    "tuple[int, int, int] | None",
+    tuple[str, ...],
+    "Place | None",
+]
 
 
 class Session:
@@ -54,10 +67,13 @@ class Session:
         groups: tuple[str, ...] = (),
         virtual: bool = False,
         zones: tuple[str, ...] = (),
+        leaves: Place | None = None,
     ) -> None:
-        """Give a pod another state, undoably."""
-        self.steps.append((task, task.status, task.node, task.groups, task.virtual, task.accounted, task.zones))
-        self.set(task, status, node, groups, virtual, None, zones)
+        """Give a pod another state, undoably. ``leaves``: where it still is while it is promised another place."""
+        self.steps.append(
+            (task, task.status, task.node, task.groups, task.virtual, task.accounted, task.zones, task.leaves)
+        )
+        self.set(task, status, node, groups, virtual, None, zones, leaves)
 
     def take_number(self) -> int:
         """A number no job or task of this session has had."""
@@ -82,28 +98,37 @@ class Session:
         virtual: bool = False,
         accounted: tuple[int, int, int] | None = None,
         zones: tuple[str, ...] = (),
+        leaves: Place | None = None,
     ) -> None:
         """Change a pod's state and every ledger that depends on it, without logging."""
         shape, was, was_node = task.shape, task.status, task.node
+        if task.leaves is not leaves:
+            self._leave(shape, task.leaves, -1)
+            self._leave(shape, leaves, 1)
+            task.leaves = leaves
         if was_node is not None and (presence := PRESENCE[was]) != NONE:
             if self.conditions is not None:
                 self.conditions.change(task, was_node, presence, -1)
             was_node.apply(shape, presence, -1, task.groups)
             self.changes.append(was_node.index)
-            if PRESENCE[status] == NONE or node is not was_node:
-                was_node.tasks.pop(task.index, None)
         task.zones = zones
         if node is not None and (presence := PRESENCE[status]) != NONE:
             if self.conditions is not None:
                 self.conditions.change(task, node, presence, 1)
             node.apply(shape, presence, 1, groups)
             self.changes.append(node.index)
-            node.tasks[task.index] = presence
             if accounted is None:
                 accounted = shape.accounted(node.device_memory)
         self._count(task, was, status, accounted or task.accounted, virtual)
         task.status, task.node, task.groups, task.virtual = status, node, groups, virtual
         task.accounted = accounted or task.accounted
+
+    def _leave(self, shape: Shape, place: Place | None, sign: int) -> None:
+        """Book what a moving pod still holds at the place it leaves."""
+        if place is not None:
+            node, groups = place
+            node.apply(shape, RELEASING, sign, groups)
+            self.changes.append(node.index)
 
     def _count(
         self, task: TaskState, was: PodStatus, status: PodStatus, accounted: tuple[int, int, int], virtual: bool

@@ -5,6 +5,7 @@ from dataclasses import replace
 from agent.domain.pods import PodStatus
 from agent.scheduler import Plan, plan
 from agent.scheduler.intake import take_in
+from agent.scheduler.ledger import RELEASING
 from tests.conformance.world import NOW, Task, World
 
 
@@ -14,6 +15,7 @@ def session(world: World, actions: tuple[str, ...]) -> Plan:
     for eviction in decided.evictions:
         task = world.tasks[eviction.pod]
         if eviction.moved_to:
+            task.leaves = (task.node, task.groups)
             task.status, task.node, task.groups = PodStatus.PIPELINED, eviction.moved_to, eviction.moved_groups
         else:
             task.status = PodStatus.RELEASING
@@ -34,7 +36,7 @@ def write_back(world: World, keep_releasing: set[str]) -> None:
             task.status == PodStatus.RELEASING and task.job not in keep_releasing
         ):
             task.status, task.node, task.groups = PodStatus.PENDING, "", ()
-            task.zones = ()
+            task.zones, task.leaves = (), None
         elif task.status == PodStatus.BINDING:
             task.status = PodStatus.RUNNING
 
@@ -59,6 +61,9 @@ def final_nodes(world: World) -> dict[str, dict]:
     """Whole idle and releasing GPUs of each node."""
     nodes = {}
     for one in take_in(world.snapshot()).sessions.values():
+        for task in world.tasks.values():
+            if task.leaves and task.name in one.tasks:
+                one.nodes_by_name[task.leaves[0]].apply(one.tasks[task.name].shape, RELEASING, 1, task.leaves[1])
         for state in one.nodes:
             nodes[state.name] = {
                 "idle": {"gpu": state.idle_gpu},

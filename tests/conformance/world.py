@@ -39,6 +39,7 @@ class Task:
     node: str = ""
     groups: tuple[str, ...] = ()
     zones: tuple[str, ...] = ()
+    leaves: tuple[str, tuple[str, ...]] | None = None
 
 
 @dataclass

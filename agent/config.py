@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from agent.wire.labels import SCHEDULER_NAMES
 
-ROLES = ("link", "operator", "scheduler", "metrics")
+ROLES = ("link", "operator", "scheduler", "metrics", "webhook")
 COMMANDS = ("install", "uninstall", "reserve")
 PLACEMENTS = ("binpack", "spread")
 
@@ -23,6 +23,8 @@ class Settings:
 
     ``scheduler_names``: pods with one of these as ``spec.schedulerName`` are ours; no other pod is ever touched.
     ``placement_*``: for nodes of the default pool, where no NodePool object says otherwise.
+    ``webhook_host``: where the API server reaches the webhook of a process outside of the cluster; "" = the address
+    from which this process reaches the API server. ``webhook_port`` 0 = any free one.
     ``reservation_image``: of the pods that hold shared GPUs; this agent's own image. Not needed on simulated nodes.
     """
 
@@ -42,6 +44,8 @@ class Settings:
     definitions: bool = False
     gpu_reservations: bool = True
     reservation_image: str = ""
+    webhook_host: str = ""
+    webhook_port: int = 0
 
 
 class BadSetting(ValueError):
@@ -73,6 +77,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         definitions=given.crds,
         gpu_reservations=env.get("gpu_reservations", "true") == "true",
         reservation_image=env.get("reservation_image", ""),
+        webhook_host=env.get("webhook_host", ""),
+        webhook_port=_number("webhook_port", env.get("webhook_port", "0"), 0, 65535),
     )
     _check(settings)
     return settings

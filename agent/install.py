@@ -20,10 +20,12 @@ from agent.kube.resources import (
     CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
     CRD,
+    MUTATING_WEBHOOK,
     NAMESPACE,
     POD,
     PRIORITY_CLASS,
     RUNAI_CONFIG,
+    VALIDATING_WEBHOOK,
     resource_of,
 )
 from agent.wire import install as wire
@@ -99,7 +101,7 @@ async def uninstall(kube: Kube, *, definitions: bool = False) -> None:
     Namespaces of projects and what runs in them stay.
     """
     selector = ",".join(f"{key}={value}" for key, value in wire.PART_OF.items())
-    for resource in (CLUSTER_ROLE_BINDING, CLUSTER_ROLE, PRIORITY_CLASS):
+    for resource in (MUTATING_WEBHOOK, VALIDATING_WEBHOOK, CLUSTER_ROLE_BINDING, CLUSTER_ROLE, PRIORITY_CLASS):
         for obj in (await kube.list(resource, labels=selector)).items:
             await _delete(kube, resource, obj["metadata"]["name"])
     await _delete(kube, NAMESPACE, labels.NAMESPACE)

@@ -26,7 +26,7 @@ from local.process import ProcessSpec
 from local.rest import Rest, RestError
 from local.state import State
 
-ROLES = ("link", "operator", "scheduler", "metrics")
+ROLES = ("link", "operator", "scheduler", "metrics", "webhook")
 NAMESPACE, ACCOUNT = "runai", "runai-agent"
 
 

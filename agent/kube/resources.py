@@ -67,6 +67,15 @@ NETWORK_POLICY = Resource("NetworkPolicy", "networkpolicies", "networking.k8s.io
 INGRESS = Resource("Ingress", "ingresses", "networking.k8s.io")
 DISRUPTION_BUDGET = Resource("PodDisruptionBudget", "poddisruptionbudgets", "policy")
 CRD = Resource("CustomResourceDefinition", "customresourcedefinitions", "apiextensions.k8s.io", namespaced=False)
+MUTATING_WEBHOOK = Resource(
+    "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", "admissionregistration.k8s.io", namespaced=False
+)
+VALIDATING_WEBHOOK = Resource(
+    "ValidatingWebhookConfiguration",
+    "validatingwebhookconfigurations",
+    "admissionregistration.k8s.io",
+    namespaced=False,
+)
 API_SERVICE = Resource("APIService", "apiservices", "apiregistration.k8s.io", namespaced=False)
 
 DEPARTMENT = Resource("Department", "departments", "run.ai", namespaced=False)

@@ -15,6 +15,7 @@ from agent.wire.objects import (
     DEFAULT_BACKOFF_LIMIT,
     DEFAULT_PRIORITY_CLASS,
     PRIORITIES,
+    FRAMEWORKS,
     WORKLOAD_TYPES,
     Compute,
     ProjectSpec,
@@ -24,6 +25,8 @@ from agent.wire.phases import Phase
 from agent.wire.reports import Condition, ReasonReport
 
 MAX_PODS = 10_000
+MAX_COMMAND = 65_536
+"""Bytes of command and arguments: they come with every pod, and Linux takes no more than 128 KiB in one argument."""
 _IMAGE = re.compile(r"[A-Za-z0-9][^\s]*")
 _ENV = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 
@@ -201,6 +204,13 @@ def problems(spec: WorkloadSpec) -> list[str]:
     for name, value in (("workers", spec.workers), ("parallelism", spec.parallelism)):
         if value is not None and value > MAX_PODS:
             found.append(f"spec.{name}: {value} given, at most {MAX_PODS} are allowed")
+    if spec.framework is not None and spec.framework.lower() not in FRAMEWORKS:
+        found.append(f"spec.framework: {spec.framework!r} given, allowed are {', '.join(FRAMEWORKS)}")
+    size = sum(len(text.encode()) for text in (*spec.command, *spec.args))
+    if size > MAX_COMMAND:
+        found.append(
+            f"spec.command: {size} bytes with its arguments, at most {MAX_COMMAND} are allowed; mount a script"
+        )
     if spec.workers is not None and (spec.completions is not None or spec.parallelism is not None):
         found.append("spec.workers: a gang has no completions or parallelism; give one or the other")
     if spec.restart_policy not in (None, "Always", "OnFailure", "Never"):

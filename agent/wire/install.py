@@ -129,6 +129,17 @@ def agent_rules() -> list[Obj]:
         _rule(["scheduling.k8s.io"], ["priorityclasses"], _READ),
         _rule(["storage.k8s.io"], ["storageclasses", "csinodes", "csidrivers", "csistoragecapacities"], _READ),
         _rule(["apiextensions.k8s.io"], ["customresourcedefinitions"], _READ),
+        _rule(
+            ["admissionregistration.k8s.io"],
+            ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
+            ["get", "list", "watch", "create"],
+        ),
+        _rule(
+            ["admissionregistration.k8s.io"],
+            ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
+            ["patch", "update", "delete"],
+            names=["runai"],
+        ),
         _rule(["apps"], ["deployments", "replicasets", "statefulsets", "daemonsets"], _READ),
         _rule(["batch"], ["jobs", "cronjobs"], _READ),
         _rule(foreign, ["*"], _READ),

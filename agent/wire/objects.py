@@ -164,5 +164,6 @@ PRIORITIES: dict[str, int] = {
 """Priority classes by name. A workload is preemptible below 100 unless it says otherwise (kai.md section 1.3)."""
 
 DEFAULT_PRIORITY_CLASS = "train"
+FRAMEWORKS = ("pytorch", "tf", "tensorflow", "mpi", "xgboost", "jax")
 WORKLOAD_TYPES = ("training", "workspace", "distributed", "inference")
 DEFAULT_BACKOFF_LIMIT = 6

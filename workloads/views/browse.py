@@ -109,8 +109,7 @@ def workload_list(request: HttpRequest) -> HttpResponse:
     facts = tally(rows)
     page = pages(facts["total"], request.GET.get("page"))
     query = ListQuery(sort_by=wanted.sort, descending=wanted.descending)
-    found = CONSOLE.ordered(rows, query).for_list().defer("request", "conditions", "spec", "reasons")
-    shown = list(found[page.offset : page.offset + page.size])
+    shown = CONSOLE.ordered(rows, query).window(page.offset, page.size, "spec", "reasons")
     context = {
         "workloads": shown,
         "uses": utilisation(request.actor, shown),  # type: ignore[attr-defined]

@@ -21,9 +21,22 @@ NODE_POOLS = Listing(
     fields={
         "name": Field("name"),
         "clusterId": Field("cluster_id", UUID),
+        "phase": Field("phase"),
+        "networkTopologyName": Field("network_topology__name"),
         "createdAt": Field("created_at", datetime),
         "updatedAt": Field("updated_at", datetime),
     },
     search_paths=("name",),
     default_sort=("pk",),
+)
+
+TOPOLOGIES = Listing(
+    fields={
+        "name": Field("name"),
+        "clusterId": Field("cluster_id", UUID),
+        "source": Field("source"),
+        "phase": Field("phase"),
+    },
+    search_paths=("name",),
+    default_sort=("name",),
 )

@@ -4,7 +4,7 @@ from django.db import models
 
 from access.models import Scope
 from agent.wire import labels
-from clusters.querysets import ClusterQuerySet, NodePoolQuerySet, NodeQuerySet
+from clusters.querysets import ClusterQuerySet, NetworkTopologyQuerySet, NodePoolQuerySet, NodeQuerySet
 from runai_cp.lib.models import BaseModel
 
 
@@ -13,6 +13,10 @@ class Cluster(BaseModel):
 
     scope = models.OneToOneField(Scope, on_delete=models.CASCADE, related_name="cluster")
     domain = models.CharField(max_length=253, blank=True)
+    location = models.CharField(max_length=120, blank=True)
+    """Where it stands, in people's words: a site, a region."""
+    safe_mode = models.BooleanField(default=False)
+    """Read-only: nothing that is asked here changes what the cluster holds."""
     created_by = models.CharField(max_length=200)
     delete_requested_at = models.DateTimeField(null=True)
 
@@ -50,7 +54,12 @@ class NodePool(models.Model):
     label_value = models.CharField(max_length=63)
     placement_gpu = models.CharField(max_length=8, default="binpack")
     placement_cpu = models.CharField(max_length=8, default="binpack")
+    network_topology = models.ForeignKey(
+        "NetworkTopology", null=True, on_delete=models.SET_NULL, related_name="node_pools"
+    )
+    delete_requested_at = models.DateTimeField(null=True)
     created_by = models.CharField(max_length=200)
+    updated_by = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -58,7 +67,10 @@ class NodePool(models.Model):
 
     class Meta:
         ordering = ["id"]
-        constraints = [models.UniqueConstraint(fields=["cluster", "name"], name="node_pool_once_per_cluster")]
+        constraints = [
+            models.UniqueConstraint(fields=["cluster", "name"], name="node_pool_once_per_cluster"),
+            models.UniqueConstraint(fields=["cluster", "label_key", "label_value"], name="node_pool_label_once"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -66,6 +78,24 @@ class NodePool(models.Model):
     @property
     def is_default(self) -> bool:
         return self.name == labels.DEFAULT_NODE_POOL
+
+
+class NetworkTopology(BaseModel):
+    """Levels of a cluster's network as node labels, from the widest down: block, rack, host."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="topologies")
+    name = models.CharField(max_length=63)
+    levels = models.JSONField(default=list)
+    created_by = models.CharField(max_length=200)
+
+    objects = NetworkTopologyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["cluster", "name"], name="topology_once_per_cluster")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Node(models.Model):

@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from django.db.models import Count, Q, Sum
+from django.apps import apps
+from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, Sum, Value, When
 
 from access.querysets import ScopedQuerySet
 from access.roles import Action
@@ -43,7 +44,41 @@ class NodePoolQuerySet(ScopedQuerySet):
     VISIBLE_FROM_BELOW: ClassVar[bool] = True
 
     def with_cluster(self) -> "NodePoolQuerySet":
-        return self.select_related("cluster__scope")
+        return self.select_related("cluster__scope", "network_topology")
+
+    def present(self) -> "NodePoolQuerySet":
+        """Without those that are being deleted."""
+        return self.filter(delete_requested_at=None)
+
+    def with_phase(self) -> "NodePoolQuerySet":
+        """Adds ``phase``: Deleting, Empty (no node), Ready (a node that takes work) or Unschedulable."""
+        nodes = apps.get_model("clusters", "Node").objects.filter(
+            cluster_id=OuterRef("cluster_id"), node_pool=OuterRef("name")
+        )
+        ready = nodes.filter(status="Ready", unschedulable=False)
+        return self.annotate(
+            phase=Case(
+                When(delete_requested_at__isnull=False, then=Value("Deleting")),
+                When(~Exists(nodes), then=Value("Empty")),
+                When(Exists(ready), then=Value("Ready")),
+                default=Value("Unschedulable"),
+                output_field=CharField(),
+            )
+        )
+
+
+class NetworkTopologyQuerySet(ScopedQuerySet):
+    SCOPE_PATH: ClassVar[str] = "cluster__scope__path"
+    VIEW: ClassVar[Action] = Action.NODE_POOL_VIEW
+    VISIBLE_FROM_BELOW: ClassVar[bool] = True
+
+    def listed(self) -> "NetworkTopologyQuerySet":
+        """With names, and the two columns that every row of ours shares: ``source`` and ``phase``."""
+        return (
+            self.select_related("cluster__scope")
+            .prefetch_related("node_pools")
+            .annotate(source=Value("Cluster", output_field=CharField()), phase=Value("Ready", output_field=CharField()))
+        )
 
 
 def pool_supply(nodes: NodeQuerySet) -> dict[tuple[object, str], dict[str, int]]:

@@ -16,6 +16,12 @@ class OrgUnit(models.Model):
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+")
     description = models.CharField(max_length=250, blank=True)
     default_node_pools = models.JSONField(default=list)
+    scheduling_rules = models.JSONField(default=dict)
+    """Time limits in seconds by the API's names (``projects.rules``); what is not named is not limited here."""
+    node_types = models.JSONField(default=dict)
+    """``training`` and ``workspace``: node types that workloads of the kind may use; absent: all."""
+    version = models.PositiveIntegerField(default=1)
+    """Raised by every change of a person, quotas included: two who save at once see each other (``projects.versions``)."""
     created_by = models.CharField(max_length=200)
     updated_by = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -32,6 +32,13 @@ def add_node_pools(schema_name: str, cluster_id: str) -> None:
             reports.add_node_pools(cluster)
 
 
+@shared_task(name="projects.tasks.close_node_pools")
+def close_node_pools(schema_name: str, cluster_id: str) -> None:
+    with in_tenant(schema_name), transaction.atomic():
+        for cluster in _cluster(cluster_id):
+            reports.close_node_pools(cluster)
+
+
 @shared_task(name="projects.tasks.withdraw_cluster")
 def withdraw_cluster(schema_name: str, cluster_id: str) -> None:
     with in_tenant(schema_name), transaction.atomic():
@@ -50,6 +57,7 @@ def _sweep() -> None:
         with transaction.atomic():
             reports.open_cluster(cluster)
             reports.add_node_pools(cluster)
+            reports.close_node_pools(cluster)
 
 
 def _cluster(cluster_id: str) -> list[Cluster]:

@@ -17,7 +17,16 @@ import structlog
 from agent.kube.cache import Store
 from agent.kube.errors import Conflict, Forbidden, Invalid, KubeError, NotFound
 from agent.kube.protocol import Kube, Obj
-from agent.kube.resources import ACCESS_RULE, DEPARTMENT, NODE_POOL, PROJECT, WORKLOAD, Resource, resource_of
+from agent.kube.resources import (
+    ACCESS_RULE,
+    DEPARTMENT,
+    NODE_POOL,
+    PROJECT,
+    TOPOLOGY,
+    WORKLOAD,
+    Resource,
+    resource_of,
+)
 from agent.link.documents import Documents, plan_removal
 from agent.link.identity import Identity
 from agent.link.reports import is_ours
@@ -27,7 +36,7 @@ from agent.wire.messages import DesiredItem
 log = structlog.get_logger(__name__)
 
 MANAGER = "runai-link"
-KINDS: tuple[Resource, ...] = (DEPARTMENT, PROJECT, ACCESS_RULE, NODE_POOL, WORKLOAD)
+KINDS: tuple[Resource, ...] = (DEPARTMENT, PROJECT, ACCESS_RULE, NODE_POOL, TOPOLOGY, WORKLOAD)
 """Kinds that come down as documents. Nothing else is applied or deleted, whatever the server says."""
 PARALLEL = 16
 

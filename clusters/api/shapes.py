@@ -1,10 +1,11 @@
 """Rows of the clusters room as JSON of the public contract."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from clusters.models import Cluster, Node, NodePool
+from clusters.models import Cluster, NetworkTopology, Node, NodePool
 from clusters.states import ClusterStatus
-from link.services import Liveness
+from link.services import DesiredStatus, Liveness
 from runai_cp.lib.renderers import timestamp
 
 PLATFORMS = {"vanilla", "openshift", "rke", "gke", "aks", "eks"}
@@ -101,9 +102,19 @@ def node(row: Node) -> Json:
     }
 
 
-def node_pool(row: NodePool, nodes: list[str], ready: int, tenant_id: int) -> Json:
-    """``nodes``: names of the pool's nodes, of which ``ready`` can take work."""
-    phase = "Empty" if not nodes else "Ready" if ready else "Unschedulable"
+_MESSAGES = {
+    "Empty": "No node belongs to it.",
+    "Unschedulable": "None of its nodes is ready.",
+    "Deleting": "Its nodes go back to the node pool default; then its quotas end.",
+}
+
+
+def node_pool(row: NodePool, nodes: list[str], documents: Sequence[DesiredStatus], tenant_id: int) -> Json:
+    """``row`` from ``with_phase``; ``nodes``: names of the pool's nodes; ``documents``: what became of its document."""
+    placement = {"gpu": row.placement_gpu, "cpu": row.placement_cpu}
+    problem = next((item.error for item in documents if item.error), "")
+    waiting = any(not item.applied for item in documents) and row.phase != "Deleting"
+    message = problem or ("The cluster has not taken the last change yet." if waiting else "")
     return {
         "id": str(row.pk),
         "name": row.name,
@@ -113,15 +124,49 @@ def node_pool(row: NodePool, nodes: list[str], ready: int, tenant_id: int) -> Js
         "clusterName": row.cluster.name,
         "tenantId": tenant_id,
         "isDefault": row.is_default,
-        "placementStrategy": {"gpu": row.placement_gpu, "cpu": row.placement_cpu},
-        "schedulingConfiguration": {"placementStrategy": {"gpu": row.placement_gpu, "cpu": row.placement_cpu}},
-        "phase": phase,
-        "phaseMessage": {"Empty": "No node belongs to it.", "Unschedulable": "None of its nodes is ready."}.get(
-            phase, ""
-        ),
-        "status": {"nodes": nodes},
+        "placementStrategy": placement,
+        "schedulingConfiguration": {"placementStrategy": placement},
+        "overProvisioningRatio": 1,
+        "gpuNetworkAccelerationDetection": "Auto",
+        "networkTopologyId": str(row.network_topology_id) if row.network_topology_id else None,
+        "networkTopologyName": row.network_topology.name if row.network_topology else None,
+        "phase": row.phase,
+        "phaseMessage": message or _MESSAGES.get(row.phase, ""),
+        "status": {
+            "nodes": nodes,
+            "labelKey": row.label_key,
+            "labelValue": row.label_value,
+            "conditions": [_applied(problem, waiting)],
+        },
         "createdBy": row.created_by,
         "createdAt": timestamp(row.created_at),
-        "updatedBy": row.created_by,
+        "updatedBy": row.updated_by or row.created_by,
         "updatedAt": timestamp(row.updated_at),
+        "deletedAt": None,
+    }
+
+
+def _applied(problem: str, waiting: bool) -> Json:
+    reason = "Refused" if problem else "Waiting" if waiting else "Applied"
+    return {
+        "type": "Applied",
+        "status": "True" if reason == "Applied" else "False",
+        "reason": reason,
+        "message": problem,
+    }
+
+
+def topology(row: NetworkTopology, tenant_id: int) -> Json:
+    """``row`` from ``listed``."""
+    return {
+        "id": str(row.pk),
+        "name": row.name,
+        "levels": row.levels,
+        "clusterId": str(row.cluster_id),
+        "tenantId": tenant_id,
+        "source": row.source,
+        "phase": row.phase,
+        "nodePools": [pool.name for pool in row.node_pools.all()],
+        "createdBy": row.created_by,
+        "createdAt": timestamp(row.created_at),
     }

@@ -1,4 +1,4 @@
-"""REST of nodes and node pools."""
+"""REST of nodes."""
 
 from uuid import UUID
 
@@ -9,11 +9,9 @@ from access.api.base import ApiView
 from access.roles import Action
 from clusters.api import shapes
 from clusters.api.clusters import cluster_of
-from clusters.filters import NODE_POOLS, NODES
-from clusters.models import Node, NodePool
+from clusters.filters import NODES
+from clusters.models import Node
 from clusters.querysets import NodeQuerySet
-from runai_cp.lib.errors import NotFound
-from tenants.context import current_tenant
 
 
 class NodesView(ApiView):
@@ -36,47 +34,3 @@ class NodesView(ApiView):
 class NodesCountView(NodesView):
     def get(self, request: Request, cluster_uuid: UUID | None = None) -> Response:
         return Response({"count": NODES.count(self.rows(request, cluster_uuid), NODES.parse(request.query_params))})
-
-
-class NodePoolsView(ApiView):
-    allow = {"GET": Action.NODE_POOL_VIEW}
-
-    def get(self, request: Request) -> Response:
-        query = NODE_POOLS.parse(request.query_params)
-        rows = list(NODE_POOLS.page(NodePool.objects.visible_to(self.actor).with_cluster(), query).rows)
-        return Response({"nodepools": _shapes(rows)})
-
-
-class NodePoolsCountView(ApiView):
-    allow = {"GET": Action.NODE_POOL_VIEW}
-
-    def get(self, request: Request) -> Response:
-        rows = NodePool.objects.visible_to(self.actor)
-        return Response({"count": NODE_POOLS.count(rows, NODE_POOLS.parse(request.query_params))})
-
-
-class NodePoolView(ApiView):
-    allow = {"GET": Action.NODE_POOL_VIEW}
-
-    def get(self, request: Request, node_pool_id: int) -> Response:
-        row = NodePool.objects.visible_to(self.actor).with_cluster().filter(pk=node_pool_id).first()
-        if row is None:
-            raise NotFound()
-        return Response(_shapes([row])[0])
-
-
-def _shapes(rows: list[NodePool]) -> list[shapes.Json]:
-    """Pools with the names of their nodes: one query for all of them."""
-    names: dict[tuple[UUID, str], list[str]] = {}
-    ready: dict[tuple[UUID, str], int] = {}
-    nodes = Node.objects.filter(cluster_id__in={row.cluster_id for row in rows}).order_by("name")
-    for cluster_id, pool, name, status in nodes.values_list("cluster_id", "node_pool", "name", "status"):
-        names.setdefault((cluster_id, pool), []).append(name)
-        ready[(cluster_id, pool)] = ready.get((cluster_id, pool), 0) + (status == "Ready")
-    tenant_id = current_tenant().pk
-    return [
-        shapes.node_pool(
-            row, names.get((row.cluster_id, row.name), []), ready.get((row.cluster_id, row.name), 0), tenant_id
-        )
-        for row in rows
-    ]

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from clusters.api import clusters, supply
+from clusters.api import clusters, pools, supply
 
 ONE = "v1/clusters/<uuid:cluster_uuid>"
 
@@ -15,7 +15,10 @@ urlpatterns = [
     path(f"{ONE}/nodes/count", supply.NodesCountView.as_view()),
     path("v1/nodes", supply.NodesView.as_view()),
     path("v1/nodes/count", supply.NodesCountView.as_view()),
-    path("v1/node-pools", supply.NodePoolsView.as_view()),
-    path("v1/node-pools/count", supply.NodePoolsCountView.as_view()),
-    path("v1/node-pools/<int:node_pool_id>", supply.NodePoolView.as_view()),
+    path("v1/node-pools", pools.NodePoolsView.as_view()),
+    path("v1/node-pools/count", pools.NodePoolsCountView.as_view()),
+    path("v1/node-pools/<int:node_pool_id>", pools.NodePoolView.as_view()),
+    path("v1/network-topologies", pools.TopologiesView.as_view()),
+    path("v1/network-topologies/count", pools.TopologiesCountView.as_view()),
+    path("v1/network-topologies/<uuid:topology_id>", pools.TopologyView.as_view()),
 ]

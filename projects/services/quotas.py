@@ -55,7 +55,7 @@ def set_quotas(
 def write_quotas(owner: Department | Project, wanted: Iterable[PoolQuota]) -> tuple[PoolQuota, ...]:
     """Rows for every node pool of the cluster, in one statement. Raises ``Invalid`` with every problem."""
     asked = {quota.node_pool: quota for quota in wanted}
-    pools = {pool.name: pool for pool in NodePool.objects.filter(cluster_id=owner.cluster_id)}
+    pools = {pool.name: pool for pool in NodePool.objects.filter(cluster_id=owner.cluster_id).present()}
     found = [
         quotas.QuotaProblem("resources", name, f"one of the node pools {', '.join(sorted(pools))}")
         for name in asked
@@ -76,7 +76,7 @@ def write_quotas(owner: Department | Project, wanted: Iterable[PoolQuota]) -> tu
 
 def add_missing(cluster: Cluster) -> list[Department | Project]:
     """A quota of nothing in every pool that a department or project has none in; returns those that got one."""
-    pools = list(NodePool.objects.filter(cluster=cluster))
+    pools = list(NodePool.objects.filter(cluster=cluster).present())
     changed: list[Department | Project] = []
     for model, key in ((Department, "department"), (Project, "project")):
         owners = list(model.objects.filter(cluster=cluster).select_related("scope").prefetch_related("quotas"))

@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from agent.wire.reports import ProjectReport, QueueReport
-from clusters.models import Cluster
+from clusters.models import Cluster, Node, NodePool
 from clusters.reports import clip, latest, read
 from link.services import InboxItem
 from projects.documents import publish_all, withdraw
@@ -93,6 +93,24 @@ def open_cluster(cluster: Cluster) -> None:
 def add_node_pools(cluster: Cluster) -> None:
     """Every department and project gets a quota row, hence a queue, in node pools that appeared. Safe to repeat."""
     publish_all(_with_names(unit) for unit in add_missing(cluster))
+
+
+def close_node_pools(cluster: Cluster) -> None:
+    """The end of pools that were asked to go and hold no node any more: quotas, documents, and last the row, so that
+    a process that dies in between begins again. Inside the caller's transaction; safe to repeat.
+    """
+    leaving = NodePool.objects.filter(cluster=cluster, delete_requested_at__isnull=False)
+    held = Node.objects.filter(cluster=cluster).values("node_pool")
+    for pool in leaving.exclude(name__in=held):
+        Quota.objects.filter(node_pool=pool).delete()
+        for model in (Department, Project):
+            for unit in model.objects.filter(cluster=cluster, default_node_pools__contains=[pool.name]):
+                unit.default_node_pools = [name for name in unit.default_node_pools if name != pool.name]
+                unit.save(update_fields=["default_node_pools"])
+        publish_all(Department.objects.filter(cluster=cluster).select_related("scope"))
+        projects = Project.objects.filter(cluster=cluster, delete_requested_at=None)
+        publish_all(projects.select_related("scope", "department__scope"))
+        pool.delete()
 
 
 def withdraw_cluster(cluster: Cluster) -> None:

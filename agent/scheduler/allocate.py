@@ -1,11 +1,13 @@
 """The first action: give waiting gangs what is free, queue by queue, each gang whole or not at all."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from agent.domain.pods import PodStatus
 from agent.domain.reasons import Reason
 from agent.scheduler.capacity import over_capacity
 from agent.scheduler.context import Context
+from agent.scheduler.forecast import Reservation, reserve
 from agent.scheduler.gangs import GangNode, JobState, TaskState
 from agent.scheduler.order import JobQueue, request_of
 from agent.scheduler.placement import Scope
@@ -19,27 +21,47 @@ def allocate(context: Context) -> None:
         [job for job in context.jobs if job.waiting and job.root.ready],
         context.totals,
         context.smallest_device,
+        key=context.job_key,
         depth=context.config.queue_depth.get("allocate"),
     )
+    reservation: Reservation | None = None
     while (job := line.pop()) is not None:
-        if attempt(context, job) and job.waiting and job.root.next_tasks():
-            line.push(job)
+        scope = reservation.scope_for(job, context.now) if reservation is not None else None
+        if attempt(context, job, scope=scope):
+            if job.waiting and job.root.next_tasks():
+                line.push(job)
+        elif context.config.reservation and reservation is None and job not in context.blocked:
+            tasks = job.root.next_tasks()
+            reservation = reserve(context, job, tasks, partial(place_all, context, job, tasks, wait_only=True))
 
 
-def attempt(context: Context, job: JobState, *, wait_only: bool = False, home_first: bool = False) -> bool:
-    """Place the job's next pods, all of them or none."""
+def attempt(
+    context: Context,
+    job: JobState,
+    *,
+    wait_only: bool = False,
+    home_first: bool = False,
+    scope: Scope | None = None,
+) -> bool:
+    """Place the job's next pods, all of them or none; with ``scope`` on these nodes only."""
     tasks = job.root.next_tasks()
-    return bool(tasks) and place_all(context, job, tasks, wait_only=wait_only, home_first=home_first)
+    return bool(tasks) and place_all(context, job, tasks, wait_only=wait_only, home_first=home_first, scope=scope)
 
 
 def place_all(
-    context: Context, job: JobState, tasks: list[TaskState], *, wait_only: bool = False, home_first: bool = False
+    context: Context,
+    job: JobState,
+    tasks: list[TaskState],
+    *,
+    wait_only: bool = False,
+    home_first: bool = False,
+    scope: Scope | None = None,
 ) -> bool:
     """Place these pods or none. ``home_first``: evicted pods return to their own node when it still has room."""
     if broken := over_capacity(job, request_of(tasks, context.largest_device)):
         context.blocked[job] = broken
         return False
-    if not _place_group(context, job.root, tasks, None, wait_only=wait_only, home_first=home_first):
+    if not _place_group(context, job.root, tasks, scope, wait_only=wait_only, home_first=home_first):
         return False
     hold_back(context, job, tasks)
     context.blocked.pop(job, None)

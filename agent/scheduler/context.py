@@ -7,11 +7,15 @@ from agent.domain.nodes import Topology
 from agent.domain.reasons import Reason
 from agent.scheduler.entitlement import QueueState, Vector
 from agent.scheduler.gangs import JobState, TaskState
+from agent.scheduler.order import Key, job_key
 from agent.scheduler.placement import Placer
 from agent.scheduler.room import Room
 from agent.scheduler.snapshot import Config
 from agent.scheduler.state import Session
 from agent.scheduler.victims import VictimIndex
+
+MOST_AGEING = 1000
+"""Points of priority that waiting can bring at most."""
 
 
 @dataclass(slots=True)
@@ -52,3 +56,11 @@ class Context:
             room = self.rooms[key] = Room(self.session, self.placer.nodes, shape, unit, self.placer.rules)
         room.catch_up()
         return room
+
+    def job_key(self, job: JobState) -> Key:
+        """The order of jobs in a queue; with ageing a workload gains a point of priority per so much waiting."""
+        key = job_key(job)
+        if not self.config.ageing:
+            return key
+        waited = max(self.now - max(job.group.created, job.group.last_eviction or 0), 0)
+        return (-(job.priority + min(waited // self.config.ageing, MOST_AGEING)), *key[1:])

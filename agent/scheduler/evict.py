@@ -35,7 +35,9 @@ def run(
     index = context.victims
     index.renew(context.jobs)
     depth = context.config.queue_depth.get(action)
-    line = JobQueue(context.session, candidates, context.totals, context.smallest_device, depth=depth)
+    line = JobQueue(
+        context.session, candidates, context.totals, context.smallest_device, key=context.job_key, depth=depth
+    )
     failed = FailedShapes(context.session.conditions)
     context.spent = 0
     while (job := line.pop()) is not None:

@@ -1,12 +1,15 @@
 """Reads the decisions of a finished pool off its working copy."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from agent.domain.pods import PodStatus
 from agent.domain.quantities import MILLI
 from agent.domain.reasons import Reason
+from agent.scheduler.allocate import place_all
 from agent.scheduler.context import Context
 from agent.scheduler.explain import Explainer, waiting_tasks
+from agent.scheduler.forecast import earliest_start
 from agent.scheduler.gangs import TaskState
 from agent.scheduler.shapes import MIG, SHARED
 from agent.scheduler.snapshot import Bind, Eviction, Nomination, Plan, QueueShares
@@ -26,6 +29,7 @@ class Results:
         self._stale: list[str] = []
         self._no_longer_stale: list[str] = []
         self._shares: dict[str, QueueShares] = {}
+        self._waits: dict[str, int] = {}
 
     def read(self, context: Context) -> None:
         """Take the decisions off a finished working copy."""
@@ -45,6 +49,7 @@ class Results:
                 found = explainer.explain(job)
                 self._reasons[job.key] = found
                 self._pod_reasons.update((task.pod.uid, found[0]) for task in waiting)
+        self._estimate(context)
         for queue in session.queues.values():
             self._shares[queue.name] = QueueShares(
                 deserved=_triple(queue.deserved),
@@ -53,6 +58,16 @@ class Results:
                 requested=_triple(queue.request),
                 limit=_triple(queue.limit),
             )
+
+    def _estimate(self, context: Context) -> None:
+        """Expected starts of the first waiting workloads by age, where it was asked for."""
+        asked = context.config.wait_estimates
+        waiting = [job for job in context.jobs if job.waiting and job.root.ready] if asked else []
+        for job in sorted(waiting, key=context.job_key)[:asked]:
+            tasks = job.root.next_tasks()
+            forecast = earliest_start(context, tasks, partial(place_all, context, job, tasks, wait_only=True))
+            if forecast is not None:
+                self._waits[job.key] = forecast.time
 
     def _read_task(self, context: Context, task: TaskState) -> None:
         if task.status == PodStatus.ALLOCATED and task.pod.status == PodStatus.PENDING:
@@ -74,6 +89,7 @@ class Results:
             stale=tuple(self._stale),
             no_longer_stale=tuple(self._no_longer_stale),
             shares=self._shares,
+            waits=self._waits,
         )
 
 

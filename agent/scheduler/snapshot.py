@@ -42,6 +42,10 @@ class Config:
     ``queue_depth``: per action, how many workloads of a queue are tried in one plan (absent = all).
     ``allow_consolidating_reclaim``: victims that find another place at once do not count as reclaimed.
     ``reclaim_resolve`` "lca" or "queue": which queue's minimum run time protects a victim.
+
+    Extras, off by default because they change the order: ``reservation`` keeps nodes for the first gang that is stuck,
+    others fill in only what ends in time or lies elsewhere; ``ageing`` (ns per point of priority, 0 = off) lets waiting
+    workloads of a queue rise; ``wait_estimates``: for how many waiting workloads a start time is worked out.
     """
 
     actions: tuple[str, ...] = ACTIONS
@@ -53,7 +57,9 @@ class Config:
     preempt_min_runtime: int = 0
     reclaim_min_runtime: int = 0
     reclaim_resolve: str = "lca"
-    full_hierarchy: bool = True
+    reservation: bool = False
+    ageing: int = 0
+    wait_estimates: int = 0
     queue_depth: Mapping[str, int] = field(default_factory=dict, hash=False)
 
 
@@ -121,6 +127,7 @@ class Plan:
     or is being placed. ``pod_reasons``: per pod uid, for the pods that wait. ``refused``: what was left out of planning
     as bad input, by "kind/name". ``started``: groups that got their minimum in this plan (write last-start);
     ``stale`` / ``no_longer_stale``: groups whose stale timestamp must be written / removed. ``shares`` per queue name.
+    ``waits``: per pod group key, when it is expected to start (ns), where asked for and known.
     Times beside decisions are the ``now`` given to ``plan``.
     """
 
@@ -134,3 +141,4 @@ class Plan:
     stale: tuple[str, ...] = ()
     no_longer_stale: tuple[str, ...] = ()
     shares: Mapping[str, QueueShares] = field(default_factory=dict, hash=False)
+    waits: Mapping[str, int] = field(default_factory=dict, hash=False)

@@ -1,0 +1,132 @@
+"""Mutates the division, ordering and victim code and counts how many mutants the tests catch:
+``python -m tests.agent.scheduler.mutants [--count 60] [--seed 1]``.
+
+Each mutant changes one operator or constant in a copy of the package; the scheduler's tests run against the copy.
+"""
+
+import argparse
+import ast
+import copy
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+FILES = ("division.py", "order.py", "victims.py", "claims.py", "capacity.py", "protection.py")
+TESTS = ("division", "allocate", "reclaim", "preempt", "defects", "consolidation", "properties", "stale")
+SWAPS = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+}
+
+
+def sites(tree: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    """Places where one change makes a mutant; annotations and docstrings are left alone."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPS:
+            yield node, "compare"
+        elif isinstance(node, (ast.BinOp, ast.AugAssign)) and type(node.op) in SWAPS:
+            yield node, "operator"
+        elif isinstance(node, ast.BoolOp):
+            yield node, "boolean"
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub)):
+            yield node, "sign"
+
+
+def mutate(source: str, number: int) -> tuple[str, str]:
+    """The source with its ``number``-th site changed, and where that was."""
+    tree = copy.deepcopy(ast.parse(source))
+    node, kind = list(sites(tree))[number]
+    before = ast.unparse(node)
+    if kind == "compare":
+        node.ops[0] = SWAPS[type(node.ops[0])]()
+    elif kind in ("operator", "boolean"):
+        node.op = SWAPS[type(node.op)]()
+    else:
+        node.op = ast.UAdd() if isinstance(node.op, ast.USub) else ast.Not()
+        if isinstance(node.op, ast.Not):
+            node.operand = ast.UnaryOp(ast.Not(), node.operand)
+    return ast.unparse(tree), f"line {node.lineno}: {before} -> {ast.unparse(node)}"
+
+
+def caught(where: Path, name: str, text: str) -> bool:
+    """Whether a test fails with this file in place of the real one."""
+    target = where / "agent" / "scheduler" / name
+    original = target.read_text()
+    target.write_text(text)
+    tests = [str(where / "tests" / "agent" / "scheduler" / f"test_sched_{name}.py") for name in TESTS]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--noconftest",
+        "-c",
+        "/dev/null",
+        "--rootdir",
+        str(where),
+        *tests,
+    ]
+    try:
+        result = subprocess.run(
+            command,
+            cwd=where,
+            capture_output=True,
+            timeout=240,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(where), "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        return result.returncode != 0
+    except subprocess.TimeoutExpired:
+        return True
+    finally:
+        target.write_text(original)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    sources = {name: (ROOT / "agent" / "scheduler" / name).read_text() for name in FILES}
+    every = [(name, index) for name, text in sources.items() for index, _ in enumerate(sites(ast.parse(text)))]
+    chosen = random.Random(args.seed).sample(every, min(args.count, len(every)))
+    killed = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        where = Path(scratch)
+        shutil.copytree(ROOT / "agent", where / "agent", ignore=shutil.ignore_patterns("__pycache__"))
+        (where / "tests" / "agent").mkdir(parents=True)
+        shutil.copytree(ROOT / "tests" / "agent" / "scheduler", where / "tests" / "agent" / "scheduler")
+        for name, index in chosen:
+            text, what = mutate(sources[name], index)
+            dead = caught(where, name, text)
+            killed += dead
+            print(json.dumps({"file": name, "mutant": what, "caught": dead}), flush=True)
+    print(json.dumps({"mutants": len(chosen), "caught": killed, "share": round(killed / len(chosen), 3)}))
+    return 0 if killed / len(chosen) >= 0.9 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

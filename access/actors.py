@@ -1,24 +1,37 @@
 """From a signed-in person or a valid token to the ``Actor`` that services are given: one query for all grants."""
 
+from django.db.models import Q
+
 from access.grants import Actor, Grant
-from access.models import AccessRule, Application, SubjectKind, User
-from access.roles import ROLES
+from access.models import AccessRule, Application, GroupMember, SubjectKind, User
+from access.roles import ROLES, actions_of
 
 
 def user_actor(user: User) -> Actor:
-    return Actor(kind=SubjectKind.USER, id=str(user.pk), name=user.email, grants=_grants(SubjectKind.USER, user.pk))
-
-
-def application_actor(application: Application) -> Actor:
+    """With the person's own rules and those of their groups."""
+    groups = GroupMember.objects.filter(user_id=user.pk).values("group_id")
+    own = Q(subject_kind=SubjectKind.USER, subject_id=user.pk)
     return Actor(
-        kind=SubjectKind.APPLICATION,
-        id=str(application.pk),
-        name=application.name,
-        grants=_grants(SubjectKind.APPLICATION, application.pk),
+        kind=SubjectKind.USER,
+        id=str(user.pk),
+        name=user.email,
+        grants=_grants(own | Q(subject_kind=SubjectKind.GROUP, subject_id__in=groups)),
     )
 
 
-def _grants(kind: str, subject_id: object) -> tuple[Grant, ...]:
-    rules = AccessRule.objects.filter(subject_kind=kind, subject_id=subject_id).order_by("pk")
-    pairs = rules.values_list("role", "scope__path")
-    return tuple(Grant(role, ROLES.get(role, frozenset()), path) for role, path in pairs)
+def application_actor(application: Application) -> Actor:
+    own = Q(subject_kind=SubjectKind.APPLICATION, subject_id=application.pk)
+    return Actor(kind=SubjectKind.APPLICATION, id=str(application.pk), name=application.name, grants=_grants(own))
+
+
+def _grants(subject: Q) -> tuple[Grant, ...]:
+    """What the rules in force give: a disabled role gives nothing."""
+    rules = AccessRule.objects.get_queryset().in_force().filter(subject).order_by("pk")
+    rows = rules.values_list(
+        "role", "scope__path", "custom_role__name", "custom_role__enabled", "custom_role__permission_sets"
+    )
+    return tuple(
+        Grant(name or role, actions_of(tuple(sets)) if name else ROLES.get(role, frozenset()), path)
+        for role, path, name, enabled, sets in rows
+        if enabled is not False
+    )

@@ -40,6 +40,10 @@ class Actor:
     def allows_somewhere(self, action: Action) -> bool:
         return any(action in grant.actions for grant in self.grants)
 
+    def covers(self, other: "Actor") -> bool:
+        """Whether this actor holds everything that the other one holds."""
+        return all(self.allows(action, grant.path) for grant in other.grants for action in grant.actions)
+
     def paths(self, action: Action) -> tuple[str, ...]:
         """The topmost subtrees in which the action is allowed, without those inside another."""
         return topmost(grant.path for grant in self.grants if action in grant.actions)

@@ -18,7 +18,7 @@ from access.grants import Actor
 from access.models import User, UserSession
 from access.permissions import describe
 from access.roles import Action
-from access.services.audit import source_ip
+from access.services.audit import http_method, refused, source_ip, url_path
 from runai_cp.lib.errors import NotAllowed, NotAuthenticated
 from runai_cp.lib.pages import error_page
 
@@ -52,11 +52,20 @@ class GuardMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        token = source_ip.set(request.META.get("REMOTE_ADDR"))
+        facts = (
+            (source_ip, request.META.get("REMOTE_ADDR")),
+            (http_method, request.method),
+            (url_path, request.path[:300]),
+        )
+        tokens = [(variable, variable.set(value)) for variable, value in facts]  # type: ignore[attr-defined, arg-type]
         try:
-            return self.get_response(request)
+            response = self.get_response(request)
+            if response.status_code == 403 and getattr(request, "actor", None) is not None:
+                refused(actor=request.actor, what=getattr(request, "refusal", ""))  # type: ignore[attr-defined]
+            return response
         finally:
-            source_ip.reset(token)
+            for variable, token in tokens:
+                variable.reset(token)  # type: ignore[arg-type]
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

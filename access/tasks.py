@@ -1,5 +1,7 @@
 """Alarm clocks of the access room."""
 
+import logging
+import time
 from datetime import timedelta
 from ipaddress import ip_address
 
@@ -8,13 +10,21 @@ from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.utils import timezone
 
-from access.models import IdempotencyKey, UserSession
+from access.models import DeliveryState, IdempotencyKey, RefreshToken, UserSession, Webhook, WebhookDelivery
+from access.services import webhooks
 from access.services.audit import record, source_ip
 from access.services.bootstrap import system_actor
+from access.services.chain import drop_before
+from access.services.rules import expire_rules
+from access.services.settings import setting
 from link import services as link
 from tenants.context import in_tenant, ready_schemas
 
+log = logging.getLogger(__name__)
 BATCH = 200
+DROP = 5000
+LONGEST_S = 20
+"""Seconds of sending in one sweep and tenant: the next one goes on."""
 GOOD_NEWS = frozenset({"enrolled"})
 """Security events that are no refusal."""
 
@@ -56,6 +66,31 @@ def _address(text: str) -> str | None:
         return None
 
 
+@shared_task(name="access.tasks.sweep")
+def sweep() -> None:
+    """Every few seconds: end rules whose time is over, and take in and send what webhooks are owed. Safe to repeat."""
+    for schema_name in ready_schemas():
+        try:
+            with in_tenant(schema_name):
+                _sweep()
+        except Exception:  # one tenant's trouble must not hold up the others
+            log.exception("sweep of %s failed", schema_name)
+    connection.set_schema_to_public()
+
+
+def _sweep() -> None:
+    now = timezone.now()
+    expire_rules(actor=system_actor("expiry"), now=now)
+    for webhook_id in Webhook.objects.filter(enabled=True).values_list("pk", flat=True):
+        while webhooks.take_in(webhook_id, now) == webhooks.BATCH:
+            pass
+    started = time.monotonic()
+    for delivery_id in webhooks.due(now):
+        webhooks.deliver(delivery_id, timezone.now())
+        if time.monotonic() - started > LONGEST_S:
+            break
+
+
 @shared_task(name="access.tasks.prune")
 def prune() -> None:
     """Drop answers older than a day and sessions that are over. Deleting twice is harmless."""
@@ -65,4 +100,9 @@ def prune() -> None:
             Session.objects.filter(expire_date__lt=timezone.now()).delete()
             live = Session.objects.values("session_key")
             UserSession.objects.exclude(session_key__in=live).delete()
+            RefreshToken.objects.filter(expires_at__lt=timezone.now()).delete()
+            old = timezone.now() - timedelta(days=30)
+            WebhookDelivery.objects.filter(created_at__lt=old).exclude(state=DeliveryState.WAITING).delete()
+            while drop_before(timezone.now() - timedelta(days=setting("auditRetentionDays")), limit=DROP) == DROP:
+                pass
     connection.set_schema_to_public()

@@ -8,5 +8,6 @@ BEAT: dict[str, dict[str, object]] = {
     "projects-sweep": {"task": "projects.tasks.sweep", "schedule": 30.0},
     "workloads-sweep": {"task": "workloads.tasks.sweep", "schedule": 5.0},
     "workloads-prune": {"task": "workloads.tasks.prune", "schedule": 3600.0},
+    "access-sweep": {"task": "access.tasks.sweep", "schedule": 5.0},
     "access-prune": {"task": "access.tasks.prune", "schedule": 3600.0},
 }

@@ -194,6 +194,8 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
+API_RATES = {"read": 12_000, "write": 2_400, "token": 600}
+"""Requests a minute: of one actor that read or write, and of one address that asks for tokens."""
 SPECTACULAR_SETTINGS = {
     "TITLE": "runai REST API",
     "DESCRIPTION": "Clusters, departments, projects and workloads of one tenant.",

@@ -3,6 +3,7 @@
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from access.api.urls import legacy as access_legacy
 from access.guard import SIGNED_IN
 from runai_cp.health import health
 
@@ -23,6 +24,7 @@ urlpatterns = [
     path("", include("usage.urls")),
     path("healthz", health, name="health"),
     path("api/", include("access.api.urls")),
+    path("", include(access_legacy)),
     path("api/", include("clusters.api.urls")),
     path("api/", include("projects.api.urls")),
     path("api/", include("workloads.api.urls")),

@@ -1,6 +1,7 @@
 """``POST /api/v1/token`` and ``/api/v2/token``: secrets against signed access tokens (runai-api.md section b.1)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.contrib.auth import authenticate
@@ -15,13 +16,23 @@ from access.api.base import ApiView
 from access.auth import tokens
 from access.grants import Actor
 from access.guard import PUBLIC
-from access.models import Application
+from access.models import AccessKey, Application, User
+from access.services.access_keys import key_matches
 from access.services.applications import matches
-from access.services.audit import record
+from access.services.audit import record, sign_in_failed
+from access.services.refresh import new_refresh_token, use_refresh_token
 from runai_cp.lib.api import body
-from runai_cp.lib.errors import DomainError, FieldError, Invalid, NotAuthenticated
+from runai_cp.lib.errors import FieldError, Invalid, NotAuthenticated
 
-GRANTS = ("client_credentials", "app_token", "password")
+GRANTS = ("client_credentials", "app_token", "password", "refresh_token")
+LONGEST = 4096
+"""Characters of a field: secrets are short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    access: tokens.AccessToken
+    refresh: str = ""
 
 
 class TokenView(ApiView):
@@ -29,10 +40,11 @@ class TokenView(ApiView):
 
     authentication_classes: ClassVar[list[Any]] = []
     allow = {"POST": PUBLIC}
+    rate = "token"
 
     def post(self, request: Request) -> Response:
         given = {key.lower(): value for key, value in body(request).items() if value is not None}
-        grant = str(given.get("granttype", ""))
+        grant = str(given.get("granttype", ""))[:100]
         if grant not in GRANTS:
             raise Invalid(FieldError("grantType", f"allowed are {', '.join(GRANTS)}", grant, list(GRANTS)))
         fields = {
@@ -40,12 +52,14 @@ class TokenView(ApiView):
             "client_secret": given.get("clientsecret") or given.get("appsecret"),
             "username": given.get("username"),
             "password": given.get("password"),
+            "refresh_token": given.get("refreshtoken"),
         }
         try:
-            token = grant_token(request, grant, fields)
+            granted = grant_token(request, grant, fields)
         except NotAuthenticated as error:
             raise Invalid(message=error.message) from error  # the contract declares 400 here, and clients retry a 401
-        return Response({"accessToken": token.token, "expiresIn": token.expires_in})
+        answer = {"accessToken": granted.access.token, "expiresIn": granted.access.expires_in}
+        return Response(answer | ({"refreshToken": granted.refresh} if granted.refresh else {}))
 
 
 class TokenV2View(ApiView):
@@ -54,46 +68,96 @@ class TokenV2View(ApiView):
     authentication_classes: ClassVar[list[Any]] = []
     parser_classes: ClassVar[list[Any]] = [FormParser, JSONParser]
     allow = {"POST": PUBLIC}
+    rate = "token"
 
     def post(self, request: Request) -> Response:
-        grant = str(request.data.get("grant_type", ""))
-        if grant not in ("client_credentials", "password"):
+        data = body(request) if isinstance(request.data, dict) else {}
+        fields = {key: value[0] if isinstance(value, list) and value else value for key, value in data.items()}
+        grant = str(fields.get("grant_type", ""))[:100]
+        if grant not in ("client_credentials", "password", "refresh_token"):
             return _oauth_error("unsupported_grant_type", f"grant_type {grant!r} is not supported")
         try:
-            token = grant_token(request, grant, request.data)
+            granted = grant_token(request, grant, fields)
         except NotAuthenticated as error:
-            return _oauth_error("invalid_client", error.message, 401)
-        except DomainError as error:
+            if grant == "client_credentials":
+                return _oauth_error("invalid_client", error.message, 401)
+            return _oauth_error("invalid_grant", error.message, 401)
+        except Invalid as error:
             return _oauth_error("invalid_request", error.message, error.status)
-        return Response({"access_token": token.token, "token_type": "Bearer", "expires_in": token.expires_in})
+        answer = {
+            "access_token": granted.access.token,
+            "token_type": "Bearer",
+            "expires_in": granted.access.expires_in,
+        }
+        return Response(answer | ({"refresh_token": granted.refresh} if granted.refresh else {}))
 
 
-def grant_token(request: Request, grant: str, fields: Mapping[str, Any]) -> tokens.AccessToken:
+class ApplicationTokenView(ApiView):
+    """The oldest form, deprecated: an application's id, name and secret."""
+
+    authentication_classes: ClassVar[list[Any]] = []
+    allow = {"POST": PUBLIC}
+    rate = "token"
+
+    def post(self, request: Request) -> Response:
+        data = body(request)
+        granted = grant_token(request, "app_token", {"client_id": data.get("id"), "client_secret": data.get("secret")})
+        return Response({"access_token": granted.access.token, "id_token": granted.access.token})
+
+
+def grant_token(request: Request, grant: str, fields: Mapping[str, Any]) -> Granted:
     """Raises ``Invalid`` for a missing field, ``NotAuthenticated`` for a wrong pair, ``TooMany`` for guessing."""
-    names = ("username", "password") if grant == "password" else ("client_id", "client_secret")
-    missing = [name for name in names if not isinstance(fields.get(name), str) or not fields[name]]
-    if missing:
-        raise Invalid(*(FieldError(name, "is missing") for name in missing))
-    first, second = str(fields[names[0]]), str(fields[names[1]])
-    actor = _person(request, first, second) if grant == "password" else _program(first, second)
-    return tokens.issue(actor=actor, schema_name=connection.schema_name)
+    names = {"password": ("username", "password"), "refresh_token": ("refresh_token",)}.get(
+        grant, ("client_id", "client_secret")
+    )
+    values = [fields.get(name) for name in names]
+    wrong = [
+        name
+        for name, value in zip(names, values, strict=True)
+        if not isinstance(value, str) or not 1 <= len(value) <= LONGEST
+    ]
+    if wrong:
+        message = f"must be text of 1 to {LONGEST} characters"
+        raise Invalid(*(FieldError(name, message) for name in wrong))
+    if grant == "password":
+        return _person(request, str(values[0]), str(values[1]))
+    if grant == "refresh_token":
+        return _again(str(values[0]))
+    return _program(str(values[0]), str(values[1]))
 
 
-def _person(request: Request, email: str, password: str) -> Actor:
+def _person(request: Request, email: str, password: str) -> Granted:
     user = authenticate(request._request, username=email, password=password)
-    if user is None:
+    if not isinstance(user, User):
         raise NotAuthenticated("The e-mail address or the password is wrong.")
-    actor = user_actor(user)  # type: ignore[arg-type]
+    actor = user_actor(user)
     record(actor=actor, action="sign-in", entity_type="user", entity_id=actor.id, entity_name=actor.name)
-    return actor
+    User.objects.filter(pk=user.pk).update(last_login=timezone.now())
+    return Granted(_issue(actor, user.token_generation), new_refresh_token(user))
 
 
-def _program(client_id: str, secret: str) -> Actor:
-    application = Application.objects.filter(client_id=client_id, enabled=True).first()
+def _again(refresh_token: str) -> Granted:
+    user, following = use_refresh_token(refresh_token)
+    return Granted(_issue(user_actor(user), user.token_generation), following)
+
+
+def _program(client_id: str, secret: str) -> Granted:
+    """A service account, or somebody's access key, which acts as its owner."""
+    if client_id.startswith("key-"):
+        key = AccessKey.objects.select_related("owner").filter(client_id=client_id[:64], owner__is_active=True).first()
+        if key is not None and key_matches(key, secret):
+            AccessKey.objects.filter(pk=key.pk).update(last_used_at=timezone.now())
+            return Granted(_issue(user_actor(key.owner), key.token_generation, str(key.pk)))
+    application = Application.objects.filter(client_id=client_id[:64], enabled=True).first()
     if application is None or not matches(application, secret):
+        sign_in_failed(name=client_id[:64], kind="application", reason="wrong client id or secret")
         raise NotAuthenticated("The client id or the secret is wrong.")
     Application.objects.filter(pk=application.pk).update(last_used_at=timezone.now())
-    return application_actor(application)
+    return Granted(_issue(application_actor(application), application.token_generation))
+
+
+def _issue(actor: Actor, generation: int, key_id: str = "") -> tokens.AccessToken:
+    return tokens.issue(actor=actor, schema_name=connection.schema_name, generation=generation, key_id=key_id)
 
 
 def _oauth_error(code: str, description: str, status: int = 400) -> Response:

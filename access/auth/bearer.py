@@ -1,5 +1,7 @@
 """Who calls the API: a bearer token, or the console's own session from the same origin."""
 
+from typing import Any
+
 from django.db import connection
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
@@ -9,7 +11,7 @@ from rest_framework.request import Request
 from access.actors import application_actor, user_actor
 from access.auth.tokens import verify
 from access.grants import Actor
-from access.models import Application, SubjectKind, User
+from access.models import AccessKey, Application, SubjectKind, User
 from runai_cp.lib.errors import NotAuthenticated
 
 
@@ -23,9 +25,9 @@ class BearerAuthentication(BaseAuthentication):
         if scheme.lower() != "bearer" or not token:
             raise NotAuthenticated("Send the header Authorization: Bearer TOKEN.")
         claims = verify(token.strip(), schema_name=connection.schema_name)
-        actor = actor_of(str(claims.get("kind")), str(claims["sub"]))
+        actor = actor_of(claims)
         if actor is None:
-            raise NotAuthenticated("The account of this token is gone or disabled.")
+            raise NotAuthenticated("The account of this token is gone or disabled, or the token was ended.")
         return actor, claims
 
     def authenticate_header(self, request: Request) -> str:
@@ -46,12 +48,18 @@ class ConsoleSession(BaseAuthentication):
         return "Bearer"
 
 
-def actor_of(kind: str, identifier: str) -> Actor | None:
-    """The actor of a token's subject; None when the account is gone or disabled."""
-    if kind == SubjectKind.USER:
+def actor_of(claims: dict[str, Any]) -> Actor | None:
+    """The actor of a token; None when the account is gone or disabled, or the credential was renewed or ended since."""
+    identifier, generation = str(claims["sub"]), claims.get("gen", 0)
+    if claims.get("kind") == SubjectKind.USER:
         user = User.objects.filter(pk=identifier, is_active=True).first()
-        return user_actor(user) if user else None
-    application = Application.objects.filter(pk=identifier, enabled=True).first()
+        if user is None:
+            return None
+        if "key" in claims:
+            keys = AccessKey.objects.filter(pk=claims["key"], owner=user, token_generation=generation)
+            return user_actor(user) if keys.exists() else None
+        return user_actor(user) if user.token_generation == generation else None
+    application = Application.objects.filter(pk=identifier, enabled=True, token_generation=generation).first()
     return application_actor(application) if application else None
 
 

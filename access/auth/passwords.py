@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from redis.exceptions import RedisError
 
 from access.models import User
+from access.services.audit import sign_in_failed
 from runai_cp.lib.errors import TooMany
 
 FAILURES = 10
@@ -23,7 +24,7 @@ class PasswordBackend(BaseBackend):
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> User | None:
         """None for a wrong pair. Raises ``TooMany`` after ten failures of one address within five minutes."""
-        if not username or not password:
+        if not username or not password or len(username) > 254 or len(password) > 200 or "\x00" in username:
             return None
         brake = "login-failures:" + hashlib.sha256(username.lower().encode()).hexdigest()
         if _count(brake) >= FAILURES:
@@ -34,6 +35,7 @@ class PasswordBackend(BaseBackend):
         elif user.check_password(password):
             return user
         _add(brake)
+        sign_in_failed(name=username, kind="user", reason="wrong address or password")
         return None
 
     def get_user(self, user_id: Any) -> User | None:

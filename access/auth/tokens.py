@@ -24,8 +24,11 @@ class AccessToken:
     expires_in: int
 
 
-def issue(*, actor: Actor, schema_name: str) -> AccessToken:
-    """A token of ``RUNAI_ACCESS_TOKEN_SECONDS``. Its payload is plain ASCII JSON: the public clients need that."""
+def issue(*, actor: Actor, schema_name: str, generation: int = 0, key_id: str = "") -> AccessToken:
+    """A token of ``RUNAI_ACCESS_TOKEN_SECONDS``. Its payload is plain ASCII JSON: the public clients need that.
+
+    ``generation`` is the credential's own: raising that ends the token. ``key_id`` is the access key it was got with.
+    """
     now = int(time.time())
     seconds = settings.ACCESS_TOKEN_SECONDS
     claims = {
@@ -34,6 +37,8 @@ def issue(*, actor: Actor, schema_name: str) -> AccessToken:
         "sub": actor.id,
         "kind": actor.kind,
         "tid": schema_name,
+        "gen": generation,
+        **({"key": key_id} if key_id else {}),
         "jti": uuid7().hex,
         "iat": now,
         "exp": now + seconds,

@@ -1,21 +1,40 @@
 """Tables of the access room; one file a subject."""
 
+from access.models.access_key import AccessKey, RefreshToken
 from access.models.application import Application
-from access.models.audit import AuditEntry
+from access.models.audit import AuditAnchor, AuditEntry
+from access.models.group import Group, GroupMember, GroupOrigin
 from access.models.idempotency import IdempotencyKey
+from access.models.provider import IdentityProvider, ProviderKind
+from access.models.role import Role
 from access.models.rule import AccessRule, SubjectKind
 from access.models.scope import Scope, ScopeKind
 from access.models.session import UserSession
+from access.models.setting import Setting
 from access.models.user import User
+from access.models.webhook import DeliveryState, Webhook, WebhookDelivery
 
 __all__ = [
+    "AccessKey",
     "AccessRule",
     "Application",
+    "AuditAnchor",
     "AuditEntry",
+    "DeliveryState",
+    "Group",
+    "GroupMember",
+    "GroupOrigin",
     "IdempotencyKey",
+    "IdentityProvider",
+    "ProviderKind",
+    "RefreshToken",
+    "Role",
     "Scope",
     "ScopeKind",
+    "Setting",
     "SubjectKind",
     "User",
     "UserSession",
+    "Webhook",
+    "WebhookDelivery",
 ]

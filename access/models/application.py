@@ -13,6 +13,8 @@ class Application(BaseModel):
     secret_hash = models.CharField(max_length=64)
     enabled = models.BooleanField(default=True)
     created_by = models.CharField(max_length=200)
+    token_generation = models.PositiveIntegerField(default=0)
+    """Tokens carry it; raising it ends all tokens given out before."""
     last_used_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:

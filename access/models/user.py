@@ -23,6 +23,11 @@ class User(BaseModel, AbstractBaseUser):
     name = models.CharField(max_length=200, blank=True)
     is_active = models.BooleanField(default=True)
     created_by = models.CharField(max_length=200, blank=True)
+    is_local = models.BooleanField(default=True)
+    """False for somebody whom an identity provider brought; they have no password here."""
+    must_change_password = models.BooleanField(default=False)
+    token_generation = models.PositiveIntegerField(default=0)
+    """Tokens carry it; raising it ends all tokens given out before."""
     theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.SYSTEM)
 
     objects = UserManager()

@@ -11,9 +11,11 @@ from access.models import Application, Scope, SubjectKind
 from access.permissions import require
 from access.roles import Action
 from access.services.audit import record
+from access.services.holdings import refuse_stronger
 from access.services.rules import create_rule, drop_rules_of
 from access.services.scopes import root_scope
-from runai_cp.lib.errors import Conflict, FieldError, Invalid
+from runai_cp.lib.errors import Conflict
+from runai_cp.lib.names import account_name
 
 
 @transaction.atomic
@@ -22,8 +24,7 @@ def create_application(
 ) -> tuple[Application, str]:
     """The application and its secret, kept only as a hash. Raises ``Invalid``, ``Conflict``, ``NotAllowed``."""
     require(actor, Action.APPLICATION_CREATE, root_scope())
-    if not 1 <= len(name.strip()) <= 100:
-        raise Invalid(FieldError("name", "must have 1 to 100 characters", name))
+    name = account_name(name)
     secret = secrets.token_urlsafe(32)
     application = Application.objects.filter(name=name).first() if actor.kind == "system" else None
     try:
@@ -49,11 +50,13 @@ def create_application(
 
 @transaction.atomic
 def regenerate_secret(*, actor: Actor, application: Application) -> str:
-    """A new secret; the old one stops working at once."""
+    """A new secret; the old one, and every token that was given for it, stop working at once."""
     require(actor, Action.APPLICATION_UPDATE, root_scope())
+    refuse_stronger(actor, application)
     secret = secrets.token_urlsafe(32)
     application.secret_hash = hash_secret(secret)
-    application.save(update_fields=["secret_hash", "updated_at"])
+    application.token_generation += 1
+    application.save(update_fields=["secret_hash", "token_generation", "updated_at"])
     record(
         actor=actor,
         action="regenerate-secret",
@@ -88,7 +91,8 @@ def set_enabled(*, actor: Actor, application: Application, enabled: bool) -> Non
     """A disabled application's tokens stop working with the next request."""
     require(actor, Action.APPLICATION_UPDATE, root_scope())
     before, application.enabled = application.enabled, enabled
-    application.save(update_fields=["enabled", "updated_at"])
+    application.token_generation += not enabled
+    application.save(update_fields=["enabled", "token_generation", "updated_at"])
     record(
         actor=actor,
         action="update",

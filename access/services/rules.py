@@ -1,76 +1,127 @@
-"""Give and take roles, and tell the clusters, where a rule becomes RoleBindings in the namespaces of its projects."""
+"""Give, change and take roles. Nobody grants more than they hold; the last administrator stays."""
 
-import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
-from access.grants import Actor, ancestors
-from access.models import AccessRule, Application, Scope, ScopeKind, SubjectKind, User
+from access.grants import Actor
+from access.models import AccessRule, Scope, ScopeKind, SubjectKind, User
 from access.permissions import require
-from access.roles import CLUSTER_ROLES, ROLES, Action
+from access.roles import PREDEFINED, Action
 from access.services.audit import record
-from agent.wire import codec
-from agent.wire.objects import GROUP_VERSION, AccessRuleSpec
-from link import services as link
+from access.services.projection import publish_cluster_rules, publish_rule, withdraw_rule
+from access.services.roles import RoleInfo, find_role, role_of
+from access.services.scopes import root_scope
+from access.services.subjects import find_subject
 from runai_cp.lib.errors import Conflict, FieldError, Invalid, NotAllowed
+
+__all__ = ["create_rule", "delete_rule", "drop_rules_of", "drop_rules_on", "publish_cluster_rules", "update_rule"]
+LONGEST = timedelta(days=3660)
 
 
 @dataclass(frozen=True, slots=True)
-class _Subject:
-    id: uuid.UUID
-    name: str
+class RuleChange:
+    """What an update may touch; None leaves it. ``forever`` takes an expiry away."""
+
+    role: str | int | None = None
+    scope: Scope | None = None
+    expires_at: datetime | None = None
+    forever: bool = False
 
 
 @transaction.atomic
-def create_rule(*, actor: Actor, subject_kind: str, subject_id: object, role: str, scope: Scope) -> AccessRule:
+def create_rule(
+    *,
+    actor: Actor,
+    subject_kind: str,
+    subject_id: object,
+    role: str | int,
+    scope: Scope,
+    expires_at: datetime | None = None,
+) -> AccessRule:
     """Raises ``Invalid`` for an unknown role or subject, ``NotAllowed`` for more than the actor holds, ``Conflict``."""
     require(actor, Action.ACCESS_RULE_CREATE, scope)
-    if role not in ROLES:
-        raise Invalid(FieldError("role", f"unknown role; allowed are {sorted(ROLES)}", role, sorted(ROLES)))
-    if not all(actor.allows(action, scope.path) for action in ROLES[role]):
-        raise NotAllowed(f"{actor.name} cannot grant {role}: it holds more than {actor.name} may do in {scope.name}.")
-    subject = _subject(subject_kind, str(subject_id))
-    values = {"subject_kind": subject_kind, "subject_id": subject.id, "role": role, "scope": scope}
+    wanted = _grantable(actor, role, scope)
+    check_expiry(expires_at)
+    subject = find_subject(subject_kind, str(subject_id), made_by=actor.name)
+    values = {"subject_kind": subject_kind, "subject_id": subject.id, "role": wanted.key, "scope": scope}
     rule = AccessRule.objects.filter(**values).first() if actor.kind == "system" else None
     if rule is not None:
         return rule
     try:
         with transaction.atomic():
-            rule = AccessRule.objects.create(subject_name=subject.name, created_by=actor.name, **values)
+            rule = AccessRule.objects.create(
+                subject_name=subject.name,
+                created_by=actor.name,
+                custom_role_id=wanted.custom_id,
+                expires_at=expires_at,
+                **values,
+            )
     except IntegrityError as error:
-        raise Conflict(f"{subject.name} has the role {role} in {scope.name} already.") from error
-    record(
-        actor=actor,
-        action="create",
-        entity_type="access-rule",
-        entity_id=rule.pk,
-        entity_name=str(rule),
-        scope_path=scope.path,
-        after={"subject": subject.name, "role": role, "scope": scope.name},
-    )
+        raise Conflict(f"{subject.name} has the role {wanted.title} in {scope.name} already.") from error
+    _remember(actor, "create", rule, after=snapshot(rule))
     publish_rule(rule)
     return rule
+
+
+@transaction.atomic
+def update_rule(*, actor: Actor, rule: AccessRule, change: RuleChange) -> AccessRule:
+    """Another role, scope or expiry for the same subject. The rule keeps its id, in the clusters too.
+
+    Raises as ``create_rule`` and ``delete_rule`` do.
+    """
+    row = AccessRule.objects.select_for_update(of=("self",)).select_related("scope", "custom_role").get(pk=rule.pk)
+    scope = change.scope or row.scope
+    require(actor, Action.ACCESS_RULE_UPDATE, row.scope)
+    require(actor, Action.ACCESS_RULE_UPDATE, scope)
+    wanted = _grantable(actor, role_of(row).key if change.role is None else change.role, scope)
+    expires_at = None if change.forever else change.expires_at or row.expires_at
+    if expires_at != row.expires_at:
+        check_expiry(expires_at)
+    if (wanted.key, scope.pk, expires_at) != ("administrator", row.scope_id, None):
+        _keep_an_administrator(row)
+    before, old_scope = snapshot(row), row.scope
+    row.role, row.custom_role_id, row.scope, row.expires_at = wanted.key, wanted.custom_id, scope, expires_at
+    row.updated_by = actor.name
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError as error:
+        raise Conflict(f"{row.subject_name} has the role {wanted.title} in {scope.name} already.") from error
+    row = AccessRule.objects.select_related("scope", "custom_role").get(pk=row.pk)
+    _remember(actor, "update", row, before=before, after=snapshot(row))
+    if old_scope.pk != scope.pk:
+        withdraw_rule(row, old_scope)
+    publish_rule(row)
+    return row
 
 
 @transaction.atomic
 def delete_rule(*, actor: Actor, rule: AccessRule) -> None:
     """Raises ``Conflict`` for the last administrator of the tenant."""
     require(actor, Action.ACCESS_RULE_DELETE, rule.scope)
-    if rule.role == "administrator" and rule.scope.kind == ScopeKind.TENANT:
-        others = AccessRule.objects.filter(role="administrator", scope=rule.scope, subject_kind=SubjectKind.USER)
-        if not others.exclude(pk=rule.pk).exists():
-            raise Conflict("The last administrator of the tenant cannot be removed.")
-    record(
-        actor=actor,
-        action="delete",
-        entity_type="access-rule",
-        entity_id=rule.pk,
-        entity_name=str(rule),
-        scope_path=rule.scope.path,
-        before={"subject": rule.subject_name, "role": rule.role, "scope": rule.scope.name},
-    )
+    _keep_an_administrator(rule)
+    _remember(actor, "delete", rule, before=snapshot(rule))
     _drop(rule)
+
+
+def may_delete(*, actor: Actor, rule: AccessRule) -> None:
+    """Raises what ``delete_rule`` would; changes nothing."""
+    require(actor, Action.ACCESS_RULE_DELETE, rule.scope)
+    _keep_an_administrator(rule)
+
+
+@transaction.atomic
+def expire_rules(*, actor: Actor, now: datetime, limit: int = 200) -> int:
+    """Remove rules whose time is over, here and in the clusters. They grant nothing from that time on in any case."""
+    due = AccessRule.objects.filter(expires_at__lte=now).select_related("scope", "custom_role")
+    rows = list(due.select_for_update(of=("self",), skip_locked=True).order_by("pk")[:limit])
+    for rule in rows:
+        _remember(actor, "expire", rule, before=snapshot(rule))
+        _drop(rule)
+    return len(rows)
 
 
 def drop_rules_of(subject_kind: str, subject_id: object) -> None:
@@ -85,70 +136,79 @@ def drop_rules_on(scope: Scope) -> None:
         _drop(rule)
 
 
-def _drop(rule: AccessRule) -> None:
-    for cluster in _clusters_of(rule.scope):
-        link.delete_desired(cluster_id=uuid.UUID(cluster.ref), key=f"accessrule/{rule.pk}")
-    rule.delete()
+def keep_an_administrator(*, without_user: object) -> None:
+    """Raises ``Conflict`` when nobody but this user may administer the tenant for ever."""
+    if _administrators().exclude(subject_id=without_user).exists():
+        return
+    if _administrators().filter(subject_id=without_user).exists():
+        raise Conflict("The last administrator of the tenant cannot be removed.")
 
 
-def publish_cluster_rules(cluster_scope: Scope) -> None:
-    """Write the documents of all rules that reach into a cluster: after a project of it was made or removed."""
-    above = [cluster_scope.path, *ancestors(cluster_scope.path)]
-    reaching = AccessRule.objects.filter(scope__path__in=above) | AccessRule.objects.filter(
-        scope__path__startswith=cluster_scope.path
-    )
-    for rule in reaching.select_related("scope").order_by("pk"):
-        _put(rule, cluster_scope)
+def check_expiry(expires_at: datetime | None) -> None:
+    """Raises ``Invalid`` for a time that is over or more than ten years off."""
+    now = timezone.now()
+    if expires_at is not None and not now < expires_at < now + LONGEST:
+        raise Invalid(FieldError("expiresAt", "must lie in the future, at most ten years off", expires_at.isoformat()))
 
 
-def publish_rule(rule: AccessRule) -> None:
-    for cluster in _clusters_of(rule.scope):
-        _put(rule, cluster)
-
-
-def _put(rule: AccessRule, cluster: Scope) -> None:
-    everything = cluster.path.startswith(rule.scope.path)
-    inside = Scope.objects.filter(kind=ScopeKind.PROJECT, path__startswith=rule.scope.path)
-    spec = AccessRuleSpec(
-        id=str(rule.pk),
-        subject_kind="User" if rule.subject_kind == SubjectKind.USER else "ServiceAccount",
-        subject=rule.subject_name,
-        role=CLUSTER_ROLES[rule.role],
-        projects=() if everything else tuple(inside.order_by("name").values_list("name", flat=True)),
-        all_projects=everything,
-    )
-    document = {
-        "apiVersion": GROUP_VERSION,
-        "kind": "AccessRule",
-        "metadata": {"name": f"rule-{rule.pk}"},
-        "spec": codec.to_dict(spec),
+def snapshot(rule: AccessRule) -> dict[str, object]:
+    return {
+        "subject": rule.subject_name,
+        "role": rule.role,
+        "scope": rule.scope.name,
+        "expiresAt": rule.expires_at.isoformat() if rule.expires_at else None,
     }
-    link.put_desired(cluster_id=uuid.UUID(cluster.ref), key=f"accessrule/{rule.pk}", body=document)
 
 
-def _clusters_of(scope: Scope) -> list[Scope]:
-    """The clusters that a scope lies in or holds."""
-    clusters = Scope.objects.filter(kind=ScopeKind.CLUSTER).exclude(ref="")
-    inside = clusters.filter(path__startswith=scope.path)
-    return list((inside | clusters.filter(path__in=ancestors(scope.path))).order_by("pk"))
+def _grantable(actor: Actor, role: str | int, scope: Scope) -> RoleInfo:
+    wanted = find_role(role)
+    if wanted is None:
+        allowed = sorted(PREDEFINED)
+        raise Invalid(FieldError("role", f"unknown role; allowed are {allowed} and your own", role, allowed))
+    if not wanted.enabled:
+        raise Invalid(FieldError("role", "this role is disabled", role))
+    if not all(actor.allows(action, scope.path) for action in wanted.actions):
+        raise NotAllowed(
+            f"{actor.name} cannot grant {wanted.title}: it holds more than {actor.name} may do in {scope.name}."
+        )
+    return replace(wanted)
 
 
-def _subject(kind: str, identifier: str) -> _Subject:
-    """A user by id or address, an application by id or client id (the public API does not say which: accept both)."""
-    found: User | Application | None = None
-    by_id = {"pk": identifier} if _is_uuid(identifier) else None
-    if kind == SubjectKind.USER:
-        found = User.objects.filter(**(by_id or {"email__iexact": identifier})).first()
-    elif kind == SubjectKind.APPLICATION:
-        found = Application.objects.filter(**(by_id or {"client_id": identifier})).first()
-    if found is None:
-        raise Invalid(FieldError("subjectId", f"no {kind} has this id", identifier))
-    return _Subject(found.pk, str(found))
+def _administrators():  # type: ignore[no-untyped-def]
+    """Rules that make an active user administrator of the tenant without an end; locked, so that two cannot race."""
+    people = User.objects.filter(is_active=True).values("pk")
+    return AccessRule.objects.filter(
+        role="administrator",
+        scope=root_scope(),
+        subject_kind=SubjectKind.USER,
+        expires_at=None,
+        subject_id__in=people,
+    ).select_for_update()
 
 
-def _is_uuid(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True
+def _keep_an_administrator(rule: AccessRule) -> None:
+    counts = rule.role == "administrator" and rule.scope.kind == ScopeKind.TENANT
+    if not counts or rule.subject_kind != SubjectKind.USER or rule.expires_at is not None:
+        return
+    rows = list(_administrators().order_by("pk"))
+    if any(row.pk == rule.pk for row in rows) and len(rows) == 1:
+        raise Conflict("The last administrator of the tenant cannot be removed.")
+
+
+def _drop(rule: AccessRule) -> None:
+    withdraw_rule(rule)
+    rule.deleted_at = timezone.now()
+    rule.save(update_fields=["deleted_at", "updated_at"])
+
+
+def _remember(actor: Actor, verb: str, rule: AccessRule, *, before: object = None, after: object = None) -> None:
+    record(
+        actor=actor,
+        action=verb,
+        entity_type="access-rule",
+        entity_id=rule.pk,
+        entity_name=str(rule),
+        scope_path=rule.scope.path,
+        before=before,
+        after=after,
+    )

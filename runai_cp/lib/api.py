@@ -6,14 +6,14 @@ Errors are ``{code, message, details}`` of the public API with the members of RF
 import logging
 from typing import Any, ClassVar
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from runai_cp.lib.errors import DomainError, Invalid, NotAllowed, NotAuthenticated, NotFound
+from runai_cp.lib.errors import DomainError, Invalid, NotAllowed, NotAuthenticated, NotFound, TooMany
 
 log = logging.getLogger(__name__)
 PROBLEM = "application/problem+json"
@@ -30,7 +30,24 @@ def body(request: Request) -> dict[str, Any]:
     data = request.data
     if not isinstance(data, dict):
         raise Invalid(message="The body must be a JSON object.")
+    _refuse_nul(data)
     return dict(data)
+
+
+def _refuse_nul(value: Any, depth: int = 0) -> None:
+    """Raises ``Invalid`` for a NUL in any text of the body: the database has none; or for nesting too deep."""
+    if depth > 40:
+        raise Invalid(message="The body nests more than 40 levels deep.")
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise Invalid(message="The body must not hold NUL characters.")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_nul(key, depth + 1)
+            _refuse_nul(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_nul(item, depth + 1)
 
 
 def problem(error: DomainError) -> dict[str, Any]:
@@ -67,8 +84,10 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     response.exception = True
     if isinstance(domain, NotAuthenticated):
         response["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, exceptions.Throttled) and error.wait:
-        response["Retry-After"] = str(int(error.wait) + 1)
+    if isinstance(domain, TooMany):
+        response["Retry-After"] = str(domain.retry_after_s)
+    if isinstance(domain, NotAllowed) and context.get("request") is not None:
+        context["request"]._request.refusal = domain.message  # the guard writes it into the audit trail
     return response
 
 
@@ -80,6 +99,8 @@ def _as_domain(error: Exception) -> DomainError | None:
             return NotFound()
         case PermissionDenied() | exceptions.PermissionDenied():
             return NotAllowed(str(error) or "")
+        case ValidationError():
+            return Invalid(message=" ".join(error.messages))
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
             return NotAuthenticated(str(error.detail))
         case exceptions.ValidationError() | exceptions.ParseError():

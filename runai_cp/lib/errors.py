@@ -61,9 +61,17 @@ class Conflict(DomainError):
     title = "Resource with this name already exists"
 
 
+class PreconditionFailed(DomainError):
+    status = 412
+    title = "Precondition failed"
+
+
 class TooMany(DomainError):
+    """``retry_after_s``: seconds after which it is worth trying again."""
+
     status = 429
     title = "Too many requests; try again later."
+    retry_after_s = 60
 
 
 class Unavailable(DomainError):

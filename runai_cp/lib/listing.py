@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.utils.dateparse import parse_datetime
 
+from runai_cp.lib.cursor import after, make
 from runai_cp.lib.errors import FieldError, Invalid
 
 OPERATORS = ("==", "!=", "<=", ">=", "=@", "!@", "=^", "=$")
@@ -27,6 +29,8 @@ _LOOKUP = {
     "=$": "iendswith",
 }
 _TEXT_ONLY = {"=@", "!@", "=^", "=$"}
+_STRAY = re.compile(r",\s*([A-Za-z_]\w{0,60})(?:==|!=|<=|>=|=@|!@|=\^|=\$)")
+"""Inside a value this is a filter on a field that the list does not have."""
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 
@@ -58,6 +62,8 @@ class ListQuery:
     descending: bool = False
     offset: int = 0
     limit: int = DEFAULT_LIMIT
+    cursor: str | None = None
+    """Set when the caller pages by cursor; empty on the first page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,13 @@ class Page:
     offset: int
     next: int | None
     """Offset of the next page; None on the last."""
+    cursor: str | None = None
+    """Cursor of the next page for who pages by cursor; None on the last."""
+
+    def envelope(self, key: str, shown: Sequence[Any]) -> dict[str, Any]:
+        """``{key: shown}`` with ``next`` or ``nextCursor`` where another page follows."""
+        more = {"next": self.next, "nextCursor": self.cursor}
+        return {key: shown} | {name: value for name, value in more.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +100,7 @@ class Listing:
     def parse(self, params: Mapping[str, Any]) -> ListQuery:
         """Read ``filterBy``, ``search``, ``sortBy``, ``sortOrder``, ``offset`` and ``limit``. Raises ``Invalid``."""
         raw = params.getlist("filterBy") if hasattr(params, "getlist") else params.get("filterBy", [])
-        errors: list[FieldError] = []
+        errors: list[FieldError] = _nulls(params)
         filters = tuple(item for text in raw if text for item in self._filters(text, errors))
         query = ListQuery(
             filters=filters,
@@ -96,7 +109,10 @@ class Listing:
             descending=self._descending(str(params.get("sortOrder", "") or "asc"), errors),
             offset=_integer(params, "offset", 0, 0, None, errors),
             limit=_integer(params, "limit", self.default_limit, 1, self.max_limit, errors),
+            cursor=str(params["cursor"]) if "cursor" in params else None,
         )
+        if query.cursor is not None and query.offset:
+            errors.append(FieldError("offset", "cannot be used together with cursor", query.offset))
         if errors:
             raise Invalid(*errors)
         return query
@@ -110,7 +126,12 @@ class Listing:
             errors.append(FieldError("filterBy", message, text, allowed))
             return []
         ends = [hit.start() for hit in hits[1:]] + [len(text)]
-        return [Filter(hit[1], hit[2], text[hit.end() : end]) for hit, end in zip(hits, ends, strict=True)]
+        found = [Filter(hit[1], hit[2], text[hit.end() : end]) for hit, end in zip(hits, ends, strict=True)]
+        for item in found:
+            if stray := _STRAY.search(item.value):
+                allowed = [name for name, known in self.fields.items() if known.filterable]
+                errors.append(FieldError("filterBy", f"unknown field; allowed are {allowed}", stray[1], allowed))
+        return found
 
     def _sort_by(self, name: str, errors: list[FieldError]) -> str:
         # Some clients on Python 3.11 send the enum's full name ("ProjectFilterSortFields.NAME"): runai-api.md c.10.
@@ -145,18 +166,34 @@ class Listing:
         condition = Q(**{f"{declared.path}__{_LOOKUP[item.operator]}": value})
         return ~condition if item.operator.startswith("!") else condition
 
-    def ordered(self, rows: "QuerySet[Any]", query: ListQuery) -> "QuerySet[Any]":
+    def order(self, query: ListQuery) -> tuple[str, ...]:
+        """The ORM ordering, with the primary key as a tie-break."""
         order = self.default_sort
         if query.sort_by:
             order = (("-" if query.descending else "") + self.fields[query.sort_by].path,)
-        return rows.order_by(*order, "pk")
+        return order if order[-1].lstrip("-") in ("pk", "id") else (*order, "pk")
+
+    def ordered(self, rows: "QuerySet[Any]", query: ListQuery) -> "QuerySet[Any]":
+        return rows.order_by(*self.order(query))
 
     def page(self, rows: "QuerySet[Any]", query: ListQuery) -> Page:
         """One page; asks for one row more than the page to know whether another follows (no count query)."""
         rows = self.ordered(self.filtered(rows, query), query)
+        if query.cursor is not None:
+            return self._page_by_cursor(rows, query, query.cursor)
         found = list(rows[query.offset : query.offset + query.limit + 1])
         more = len(found) > query.limit
         return Page(found[: query.limit], query.offset, query.offset + query.limit if more else None)
+
+    def _page_by_cursor(self, rows: "QuerySet[Any]", query: ListQuery, cursor: str) -> Page:
+        order = self.order(query)
+        try:
+            found = list((rows.filter(after(cursor, order)) if cursor else rows)[: query.limit + 1])
+        except (ValueError, TypeError, ValidationError) as error:
+            raise Invalid(FieldError("cursor", "is not one that this list gave for this order", cursor[:80])) from error
+        more = len(found) > query.limit
+        shown = found[: query.limit]
+        return Page(shown, 0, None, make(shown[-1], order) if more else None)
 
     def count(self, rows: "QuerySet[Any]", query: ListQuery) -> int:
         return self.filtered(rows, query).count()
@@ -165,11 +202,17 @@ class Listing:
         return replace(query, limit=limit)
 
 
+def _nulls(params: Mapping[str, Any]) -> list[FieldError]:
+    """PostgreSQL has no NUL in text: one anywhere in the question is a wrong question."""
+    bad = [name for name in params if "\x00" in name or "\x00" in str(params.get(name))]
+    return [FieldError(name.replace("\x00", "")[:40], "must not hold a NUL character") for name in bad]
+
+
 def _integer(
     params: Mapping[str, Any], name: str, default: int, low: int, high: int | None, errors: list[FieldError]
 ) -> int:
     text = str(params.get(name, "") or default)
-    number = int(text) if text.lstrip("-").isdigit() else None
+    number = int(text) if text.isascii() and text.lstrip("-").isdigit() and len(text) <= 15 else None
     if number is None or number < low or (high is not None and number > high):
         allowed = f"{low} to {high}" if high is not None else f"at least {low}"
         errors.append(FieldError(name, f"must be a whole number, {allowed}", text, allowed))

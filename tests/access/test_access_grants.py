@@ -46,7 +46,15 @@ def test_the_administrator_may_do_everything():
 
 
 @pytest.mark.parametrize(
-    ("value", "role"), [(1, "administrator"), ("3", "researcher"), ("viewer", "viewer"), ("x", None), (9, None)]
+    ("value", "role"),
+    [
+        (1, "administrator"),
+        ("3", "researcher"),
+        ("viewer", "viewer"),
+        ("x", None),
+        (99, None),
+        ("L2 researcher", "l2-researcher"),
+    ],
 )
 def test_roles_have_names_and_numbers(value, role):
     assert role_named(value) == role

@@ -18,7 +18,7 @@ SAMPLES = {
     "slug": "none",
     "path": "none",
 }
-PUBLIC_ROUTES = {"healthz", "login/", "api/v1/token", "api/v2/token"}
+PUBLIC_ROUTES = {"healthz", "login/", "api/v1/token", "api/v2/token", "v1/k8s/auth/oauth/apptoken"}
 """All routes that need nobody signed in. Adding one is a decision, made here."""
 
 

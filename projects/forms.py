@@ -1,6 +1,7 @@
 """Forms of the projects room: a name, a place, and the quota in every node pool of the cluster."""
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -11,7 +12,6 @@ from projects.models import Department, Project, Quota
 from projects.quotas import MAX_GPU_MILLI, MAX_WEIGHT_MILLI, QuotaError, read_amount
 from projects.services import CreateDepartment, CreateProject, UpdateOrgUnit
 from runai_cp.lib.console_forms import ConsoleForm
-from runai_cp.lib.templatetags.ui import milli
 
 
 class UnitForm(ConsoleForm):
@@ -37,8 +37,8 @@ class UnitForm(ConsoleForm):
         if kept is None:
             return {"quota": "0", "limit": "", "weight": "1"}[part]
         if part == "limit":
-            return "" if kept.gpu_limit_milli == UNLIMITED else milli(kept.gpu_limit_milli)
-        return milli(kept.gpu_deserved_milli if part == "quota" else kept.gpu_weight)
+            return "" if kept.gpu_limit_milli == UNLIMITED else _typed(kept.gpu_limit_milli)
+        return _typed(kept.gpu_deserved_milli if part == "quota" else kept.gpu_weight)
 
     @property
     def rows(self) -> Iterator[tuple[NodePool, Quota | None, list[forms.BoundField]]]:
@@ -76,6 +76,11 @@ class UnitForm(ConsoleForm):
 
     def to_update(self) -> UpdateOrgUnit:
         return UpdateOrgUnit(description=self.cleaned_data["description"], quotas=self.quotas)
+
+
+def _typed(amount: int) -> str:
+    """Thousandths as a person types them: 1500 → ``1.5``."""
+    return f"{Decimal(amount) / 1000:f}"
 
 
 class DepartmentForm(UnitForm):

@@ -71,8 +71,10 @@ def test_the_theme_is_kept_and_written_by_the_server(acme):
 
 
 def test_posting_without_a_token_is_refused(acme):
-    client = acme.client(enforce_csrf_checks=True)
-    assert sign_in(client).status_code == 403
+    answer = sign_in(acme.client(enforce_csrf_checks=True))
+    assert answer.status_code == 403
+    assert b"This page was open too long" in answer.content
+    assert b"<style" not in answer.content
 
 
 def test_signing_out_needs_a_post(acme):

@@ -27,7 +27,16 @@ def test_durations_read_as_people_say_them(seconds, words):
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(4000, "4"), (500, "0.5"), (0, "0"), (1234, "1.234"), (-1, "no limit"), (None, "–"), (100000, "100")],
+    [
+        (4000, "4"),
+        (500, "0.5"),
+        (0, "0"),
+        (1234, "1.234"),
+        (-1, "no limit"),
+        (None, "–"),
+        (100000, "100"),
+        (1414000, "1\u202f414"),
+    ],
 )
 def test_thousandths_read_as_numbers(value, words):
     assert ui.milli(value) == words

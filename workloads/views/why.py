@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from agent.wire.labels import SIMULATED_NODE_POOL
 from clusters.models import Node
 from clusters.querysets import pool_supply
 from projects.models import Quota
@@ -72,7 +73,7 @@ def _ahead(workload: Workload) -> Any:
 
 
 def _fixes(workload: Workload, rows: list[dict[str, Any]]) -> Any:
-    """Changes that would fit what is free now; each says what it would cost."""
+    """Changes that would fit what is free now; each says what it would cost. Nobody is sent to simulated nodes."""
     need = workload.requested_gpu_milli
     for row in rows:
         if not row["asked"]:
@@ -93,7 +94,7 @@ def _fixes(workload: Workload, rows: list[dict[str, Any]]) -> Any:
                 "query": "",
             }
     for row in rows:
-        if not row["asked"] and row["free"] >= need > 0:
+        if not row["asked"] and row["pool"] != SIMULATED_NODE_POOL and row["free"] >= need > 0:
             yield {
                 "title": f"Run it in {row['pool']}.",
                 "text": f"{row['free'] / 1000:g} GPUs are free there now.",

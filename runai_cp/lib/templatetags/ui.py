@@ -78,7 +78,7 @@ def milli(value: float | None) -> str:
         return "–"
     if value < 0:
         return "no limit"
-    return f"{value / 1000:.3f}".rstrip("0").rstrip(".")
+    return f"{value / 1000:,.3f}".rstrip("0").rstrip(".").replace(",", "\u202f")
 
 
 @register.filter
@@ -103,9 +103,15 @@ def percent(value: float | None) -> str:
 
 @register.filter
 def plural(count: int, words: str) -> str:
-    """``{{ n|plural:"node,nodes" }}`` → ``1 node``, ``3 nodes``."""
+    """``{{ n|plural:"node,nodes" }}`` → ``1 node``, ``3 nodes``, ``10 000 nodes``."""
     one, many = words.split(",")
-    return f"{count} {one if count == 1 else many}"
+    return f"{grouped(count)} {one if count == 1 else many}"
+
+
+@register.filter
+def grouped(count: int) -> str:
+    """Thousands apart by a narrow space that does not break."""
+    return f"{count:,}".replace(",", "\u202f")
 
 
 @register.filter

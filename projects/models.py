@@ -21,7 +21,7 @@ class OrgUnit(models.Model):
     node_types = models.JSONField(default=dict)
     """``training`` and ``workspace``: node types that workloads of the kind may use; absent: all."""
     version = models.PositiveIntegerField(default=1)
-    """Raised by every change of a person, quotas included: two who save at once see each other (``projects.versions``)."""
+    """Raised by every change of a person, quotas too: two who save at once see each other (``projects.versions``)."""
     created_by = models.CharField(max_length=200)
     updated_by = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)

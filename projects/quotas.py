@@ -111,6 +111,16 @@ def check_tree(
             yield QuotaProblem(f"resources[{pool}].gpu.deserved", f"{_devices(amount)} in sum", allowed)
 
 
+def check_parent(parent: Iterable[PoolQuota], children: Iterable[Iterable[PoolQuota]]) -> Iterator[QuotaProblem]:
+    """Where a department would deserve fewer GPUs of a pool than its projects already do together."""
+    own = {quota.node_pool: quota.gpu.deserved for quota in parent}
+    for pool, amount in sorted(deserved_by_pool(children, "gpu").items()):
+        given = own.get(pool, 0)
+        if given != UNLIMITED and (amount == UNLIMITED or amount > given):
+            allowed = f"at least {_devices(amount)}, what the projects of the department deserve together"
+            yield QuotaProblem(f"resources[{pool}].gpu.deserved", _devices(given), allowed)
+
+
 def _devices(milli: int) -> str:
     return "unlimited GPUs" if milli == UNLIMITED else f"{Decimal(milli) / 1000:f} GPUs"
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from projects import rules
 from projects.api.resources import pool_statuses, quota_status, resources, total_resources
 from projects.models import Department, Project
 from runai_cp.lib.renderers import timestamp
@@ -17,8 +18,9 @@ def _unit(row: Department | Project) -> Json:
         "description": row.description,
         "clusterId": str(row.cluster_id),
         "defaultNodePools": row.default_node_pools or None,
-        "schedulingRules": None,
-        "nodeTypes": None,
+        "schedulingRules": rules.rules_shape(row.scheduling_rules),
+        "nodeTypes": rules.types_shape(row.node_types),
+        "version": row.version,
         "createdAt": timestamp(row.created_at),
         "updatedAt": timestamp(row.updated_at),
         "createdBy": row.created_by,
@@ -37,6 +39,7 @@ def department(row: Department) -> Json:
 def project(row: Project) -> Json:
     quotas = list(row.quotas.all())
     return _unit(row) | {
+        "parent": None,
         "parentId": str(row.department_id),
         "parentName": row.department.name,
         "requestedNamespace": row.requested_namespace or None,
@@ -50,8 +53,10 @@ def project(row: Project) -> Json:
             "quotaStatus": quota_status(quotas),
         },
         "effective": {
-            "schedulingRules": None,
+            "schedulingRules": rules.rules_shape(
+                rules.effective_rules(row.scheduling_rules, row.department.scheduling_rules)
+            ),
             "defaultNodePools": row.default_node_pools or row.department.default_node_pools or None,
-            "nodeTypes": None,
+            "nodeTypes": rules.types_shape(rules.effective_types(row.node_types, row.department.node_types)),
         },
     }

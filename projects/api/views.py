@@ -1,4 +1,4 @@
-"""REST of departments and projects: list, count, make, change, remove, and their resources."""
+"""REST of departments and projects: list, count, make, change, remove. Their resources: ``projects.api.quotas``."""
 
 from typing import Any
 from uuid import UUID
@@ -10,17 +10,16 @@ from access.api.base import ApiView
 from access.grants import Actor
 from access.roles import Action
 from clusters.models import Cluster, NodePool
-from projects import services
+from projects import rules, services
 from projects.api import shapes
 from projects.api.resources import read_resources
-from projects.api.resources import resources as resources_json
 from projects.filters import DEPARTMENTS, PROJECTS, listed
 from projects.models import Department, Project
+from projects.versions import Changed, plain_difference
 from runai_cp.lib.api import body
-from runai_cp.lib.errors import FieldError, Invalid, NotFound
+from runai_cp.lib.errors import DomainError, FieldError, Invalid, NotFound
 
 Json = dict[str, Any]
-UNSUPPORTED = ("schedulingRules", "nodeTypes")
 
 
 def department_of(actor: Actor, department_id: str) -> Department:
@@ -40,7 +39,7 @@ def _one(rows: Any, identity: str) -> Any:
     return found
 
 
-def _again(row: Any) -> Any:
+def again(row: Any) -> Any:
     """The row as it is now, with its quotas: what a write answers with."""
     return listed(type(row).objects.with_names()).get(pk=row.pk)
 
@@ -77,26 +76,34 @@ def _quotas(data: Json, cluster_id: UUID) -> Any:
     return read_resources(data["resources"], list(NodePool.objects.filter(cluster_id=cluster_id)))
 
 
-def _refuse_unsupported(data: Json) -> None:
-    """Rules that nobody would apply must not look accepted."""
-    errors = [
-        FieldError(name, "is not supported by this release: leave it out", data[name])
-        for name in UNSUPPORTED
-        if data.get(name) and any(value is not None for value in dict(data[name]).values())
-    ]
-    if errors:
-        raise Invalid(*errors)
+def _rules(data: Json) -> tuple[rules.Rules, rules.Types]:
+    """Raises ``Invalid`` with everything that is wrong with the body's rules and node types."""
+    limits, errors = rules.read_rules(data.get("schedulingRules"))
+    types, more = rules.read_types(data.get("nodeTypes"))
+    if errors or more:
+        raise Invalid(*errors, *more)
+    return limits, types
 
 
 def _update(data: Json, cluster_id: UUID) -> services.UpdateOrgUnit:
-    _refuse_unsupported(data)
+    """What a body changes. ``version``, if given, must be the one that the caller read."""
+    limits, types = _rules(data)
     enforce = data.get("enforceRunaiScheduler")
     return services.UpdateOrgUnit(
         description=_text(data, "description") if data.get("description") is not None else None,
         quotas=_quotas(data, cluster_id),
         default_node_pools=_pools(data),
         enforce_runai_scheduler=enforce if isinstance(enforce, bool) else None,
+        scheduling_rules=limits if "schedulingRules" in data else None,
+        node_types=types if "nodeTypes" in data else None,
+        version=_version(data.get("version")),
     )
+
+
+def _version(value: object) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31):
+        raise Invalid(FieldError("version", "must be the version that you read, a whole number", value))
+    return value
 
 
 class DepartmentsView(ApiView):
@@ -110,7 +117,7 @@ class DepartmentsView(ApiView):
 
     def post(self, request: Request) -> Response:
         data = body(request)
-        _refuse_unsupported(data)
+        limits, types = _rules(data)
         cluster = _cluster(self.actor, data.get("clusterId"))
         asked = services.CreateDepartment(
             name=_text(data, "name"),
@@ -118,9 +125,11 @@ class DepartmentsView(ApiView):
             description=_text(data, "description"),
             quotas=_quotas(data, cluster.pk) or (),
             default_node_pools=_pools(data) or (),
+            scheduling_rules=limits,
+            node_types=types,
         )
         made = services.create_department(actor=self.actor, request=asked)
-        return Response(shapes.department(_again(made)), status=201)
+        return Response(shapes.department(again(made)), status=201)
 
 
 class DepartmentsCountView(ApiView):
@@ -131,7 +140,20 @@ class DepartmentsCountView(ApiView):
         return Response({"count": DEPARTMENTS.count(rows, DEPARTMENTS.parse(request.query_params))})
 
 
-class DepartmentView(ApiView):
+class UnitView(ApiView):
+    """With ``If-Match`` a change that comes second is refused with what differs from the object as it is now."""
+
+    def _change_if(self, handler: Any, wanted: str, request: Request, *args: Any, **kwargs: Any) -> Response:
+        try:
+            return super()._change_if(handler, wanted, request, *args, **kwargs)  # type: ignore[no-any-return, misc]
+        except DomainError as error:
+            if error.status != Changed.status or not isinstance(request.data, dict):
+                raise
+            now = self.get(request, *args, **kwargs).data  # type: ignore[attr-defined]
+            raise Changed(error.message, **plain_difference(now, request.data)) from error
+
+
+class DepartmentView(UnitView):
     allow = {
         "GET": Action.DEPARTMENT_VIEW,
         "PUT": Action.DEPARTMENT_UPDATE,
@@ -145,7 +167,7 @@ class DepartmentView(ApiView):
         row = department_of(self.actor, unit_id)
         asked = _update(body(request), row.cluster_id)
         services.update_department(actor=self.actor, department=row, request=asked)
-        return Response(shapes.department(_again(row)))
+        return Response(shapes.department(again(row)))
 
     def delete(self, request: Request, unit_id: str) -> Response:
         services.delete_department(actor=self.actor, department=department_of(self.actor, unit_id))
@@ -163,7 +185,7 @@ class ProjectsView(ApiView):
 
     def post(self, request: Request) -> Response:
         data = body(request)
-        _refuse_unsupported(data)
+        limits, types = _rules(data)
         cluster = _cluster(self.actor, data.get("clusterId"))
         parent = str(data["parentId"]) if data.get("parentId") is not None else None
         asked = services.CreateProject(
@@ -175,9 +197,11 @@ class ProjectsView(ApiView):
             quotas=_quotas(data, cluster.pk) or (),
             default_node_pools=_pools(data) or (),
             enforce_runai_scheduler=data.get("enforceRunaiScheduler") is not False,
+            scheduling_rules=limits,
+            node_types=types,
         )
         made = services.create_project(actor=self.actor, request=asked)
-        return Response(shapes.project(_again(made)), status=201)
+        return Response(shapes.project(again(made)), status=201)
 
     def _parent(self, parent: str | None) -> Department | None:
         try:
@@ -194,7 +218,7 @@ class ProjectsCountView(ApiView):
         return Response({"count": PROJECTS.count(rows, PROJECTS.parse(request.query_params))})
 
 
-class ProjectView(ApiView):
+class ProjectView(UnitView):
     allow = {"GET": Action.PROJECT_VIEW, "PUT": Action.PROJECT_UPDATE, "DELETE": Action.PROJECT_DELETE}
 
     def get(self, request: Request, unit_id: str) -> Response:
@@ -204,32 +228,8 @@ class ProjectView(ApiView):
         row = project_of(self.actor, unit_id)
         asked = _update(body(request), row.cluster_id)
         services.update_project(actor=self.actor, project=row, request=asked)
-        return Response(shapes.project(_again(row)))
+        return Response(shapes.project(again(row)))
 
     def delete(self, request: Request, unit_id: str) -> Response:
         services.delete_project(actor=self.actor, project=project_of(self.actor, unit_id))
         return Response({"code": 202, "message": "Request has been accepted."}, status=202)
-
-
-class DepartmentResourcesView(ApiView):
-    """PUT replaces the list; PATCH changes the node pools it names. Both answer with all of them."""
-
-    allow = {"PUT": Action.DEPARTMENT_UPDATE, "PATCH": Action.DEPARTMENT_UPDATE}
-    find = staticmethod(department_of)
-
-    def put(self, request: Request, unit_id: str) -> Response:
-        return self._write(request, unit_id, merge=False)
-
-    def patch(self, request: Request, unit_id: str) -> Response:
-        return self._write(request, unit_id, merge=True)
-
-    def _write(self, request: Request, unit_id: str, *, merge: bool) -> Response:
-        row = type(self).find(self.actor, unit_id)
-        wanted = read_resources(request.data, list(NodePool.objects.filter(cluster_id=row.cluster_id)))
-        services.set_quotas(actor=self.actor, owner=row, wanted=wanted, merge=merge)
-        return Response(resources_json(_again(row).quotas.all()))
-
-
-class ProjectResourcesView(DepartmentResourcesView):
-    allow = {"PUT": Action.PROJECT_UPDATE, "PATCH": Action.PROJECT_UPDATE}
-    find = staticmethod(project_of)

@@ -1,6 +1,6 @@
 """Departments: the groups that projects belong to, in one cluster, with a quota of their own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db import transaction
 
@@ -15,10 +15,12 @@ from access.services.scopes import add_scope, remove_scope, set_ref
 from agent.wire.objects import PoolQuota
 from clusters.models import Cluster, NodePool
 from clusters.services.clusters import not_leaving
-from projects.documents import publish_department, publish_project, withdraw
+from projects import rules
+from projects.documents import pool_quotas, publish_department, publish_project, withdraw
 from projects.models import Department, Project
 from projects.names import name_error
 from projects.services.quotas import write_quotas
+from projects.versions import plain_difference, quota_difference, raise_version, take_turn
 from runai_cp.lib.errors import Conflict, FieldError, Invalid
 
 DEFAULT = "default"
@@ -32,16 +34,21 @@ class CreateDepartment:
     description: str = ""
     quotas: tuple[PoolQuota, ...] = ()
     default_node_pools: tuple[str, ...] = ()
+    scheduling_rules: rules.Rules = field(default_factory=dict)
+    node_types: rules.Types = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateOrgUnit:
-    """New values of a department or project; None leaves one as it is."""
+    """New values of a department or project; None leaves one as it is. ``version``: the one they were made from."""
 
     description: str | None = None
     quotas: tuple[PoolQuota, ...] | None = None
     default_node_pools: tuple[str, ...] | None = None
     enforce_runai_scheduler: bool | None = None
+    scheduling_rules: rules.Rules | None = None
+    node_types: rules.Types | None = None
+    version: int | None = None
 
 
 @transaction.atomic
@@ -56,6 +63,8 @@ def create_department(*, actor: Actor, request: CreateDepartment) -> Department:
         cluster=request.cluster,
         description=request.description,
         default_node_pools=list(request.default_node_pools),
+        scheduling_rules=dict(request.scheduling_rules),
+        node_types=dict(request.node_types),
         created_by=actor.name,
         updated_by=actor.name,
     )
@@ -79,7 +88,7 @@ def ensure_default_department(cluster: Cluster) -> Department:
 
 @transaction.atomic
 def update_department(*, actor: Actor, department: Department, request: UpdateOrgUnit) -> Department:
-    """Raises ``Invalid``, ``NotAllowed``. Projects that inherit node pools are published again."""
+    """Raises ``Invalid``, ``NotAllowed``, ``Changed``. Projects that inherit node pools are published again."""
     require(actor, Action.DEPARTMENT_UPDATE, department.scope)
     apply_update(actor, department, request)
     publish_department(department)
@@ -107,21 +116,56 @@ def delete_department(*, actor: Actor, department: Department) -> None:
 
 def apply_update(actor: Actor, unit: Department | Project, request: UpdateOrgUnit) -> None:
     """Write what changed on the row, its quotas and the audit entry; the caller publishes."""
-    before = {"description": unit.description, "defaultNodePools": unit.default_node_pools}
+    take_turn(unit, request.version, _difference(unit, request))
+    before = facts(unit)
     pools = request.default_node_pools
     check_unit(unit.cluster, None, request.description or "", pools or ())
+    if isinstance(unit, Project):
+        check_rules(unit.department, request.scheduling_rules or {}, request.node_types or {})
+        if request.enforce_runai_scheduler is not None:
+            unit.enforce_runai_scheduler = request.enforce_runai_scheduler
     if request.description is not None:
         unit.description = request.description
     if pools is not None:
         unit.default_node_pools = list(pools)
-    if isinstance(unit, Project) and request.enforce_runai_scheduler is not None:
-        unit.enforce_runai_scheduler = request.enforce_runai_scheduler
-    unit.updated_by = actor.name
+    if request.scheduling_rules is not None:
+        unit.scheduling_rules = dict(request.scheduling_rules)
+    if request.node_types is not None:
+        unit.node_types = dict(request.node_types)
     unit.save()
     if request.quotas is not None:
         write_quotas(unit, request.quotas)
-    after = {"description": unit.description, "defaultNodePools": unit.default_node_pools}
-    record_unit(actor, "update", unit, before=before, after=after)
+    raise_version(unit, actor.name)
+    record_unit(actor, "update", unit, before=before, after=facts(unit))
+
+
+def facts(unit: Department | Project) -> dict[str, object]:
+    return {
+        "description": unit.description,
+        "defaultNodePools": unit.default_node_pools,
+        "schedulingRules": unit.scheduling_rules,
+        "nodeTypes": unit.node_types,
+    }
+
+
+def _difference(unit: Department | Project, request: UpdateOrgUnit) -> dict[str, str]:
+    if request.version is None:
+        return {}
+    given: dict[str, object] = {
+        "description": request.description,
+        "defaultNodePools": None if request.default_node_pools is None else list(request.default_node_pools),
+        "schedulingRules": request.scheduling_rules,
+        "nodeTypes": request.node_types,
+    }
+    plain = plain_difference(facts(unit), {name: value for name, value in given.items() if value is not None})
+    return plain | quota_difference(pool_quotas(unit), request.quotas or ())
+
+
+def check_rules(department: Department, own: rules.Rules, types: rules.Types) -> None:
+    """Raises ``Invalid`` where a project would allow more than its department."""
+    errors = rules.loosened(own, types, department.scheduling_rules, department.node_types)
+    if errors:
+        raise Invalid(*errors)
 
 
 def check_unit(cluster: Cluster, name: str | None, description: str, pools: tuple[str, ...]) -> None:

@@ -1,6 +1,6 @@
 """Projects: made in a department, published to the cluster, and removed together with what runs in them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
@@ -16,12 +16,14 @@ from agent.wire.objects import PoolQuota
 from clusters.models import Cluster
 from clusters.services.clusters import not_leaving
 from link import services as link
+from projects import rules
 from projects.documents import publish_project, withdraw
 from projects.models import Department, Project, ProjectPhase
 from projects.names import namespace_error
 from projects.services.departments import (
     UpdateOrgUnit,
     apply_update,
+    check_rules,
     check_unit,
     ensure_default_department,
     record_unit,
@@ -43,6 +45,8 @@ class CreateProject:
     quotas: tuple[PoolQuota, ...] = ()
     default_node_pools: tuple[str, ...] = ()
     enforce_runai_scheduler: bool = True
+    scheduling_rules: rules.Rules = field(default_factory=dict)
+    node_types: rules.Types = field(default_factory=dict)
 
 
 @transaction.atomic
@@ -71,6 +75,7 @@ def _check(request: CreateProject, department: Department) -> None:
     check_unit(request.cluster, request.name, request.description, request.default_node_pools)
     if department.cluster_id != request.cluster.pk:
         raise Invalid(FieldError("parentId", "must be a department of the same cluster", str(department.pk)))
+    check_rules(department, request.scheduling_rules, request.node_types)
     wrong = namespace_error(request.namespace) if request.namespace else None
     if wrong:
         raise Invalid(FieldError("requestedNamespace", wrong, request.namespace))
@@ -91,6 +96,8 @@ def _insert(actor: Actor, request: CreateProject, department: Department, scope:
                 description=request.description,
                 default_node_pools=list(request.default_node_pools),
                 enforce_runai_scheduler=request.enforce_runai_scheduler,
+                scheduling_rules=dict(request.scheduling_rules),
+                node_types=dict(request.node_types),
                 created_by=actor.name,
                 updated_by=actor.name,
             )
@@ -100,7 +107,7 @@ def _insert(actor: Actor, request: CreateProject, department: Department, scope:
 
 @transaction.atomic
 def update_project(*, actor: Actor, project: Project, request: UpdateOrgUnit) -> Project:
-    """Raises ``Invalid``, ``NotAllowed``."""
+    """Raises ``Invalid``, ``NotAllowed``, ``Changed``."""
     require(actor, Action.PROJECT_UPDATE, project.scope)
     apply_update(actor, project, request)
     publish_project(project)

@@ -8,33 +8,43 @@ from access.grants import Actor
 from access.permissions import require
 from access.roles import Action
 from access.services.audit import record
+from access.services.settings import setting
 from agent.wire import codec
 from agent.wire.objects import PoolQuota
 from clusters.models import Cluster, NodePool
 from projects import quotas
 from projects.documents import pool_quota, pool_quotas, publish_department, publish_project
 from projects.models import Department, Project, Quota
+from projects.versions import quota_difference, raise_version, take_turn
 from runai_cp.lib.errors import FieldError, Invalid
 
 AMOUNTS = tuple(field.name for field in Quota._meta.fields if field.name.startswith(("gpu_", "cpu_", "memory_")))
-OVER_COMMIT = True
-"""Projects may together deserve more than their department, until the setting of that name exists."""
+LIMITED = "limitProjectsToDepartmentQuota"
+"""Setting of the tenant: projects may not together deserve more GPUs of a node pool than their department does."""
 
 
 @transaction.atomic
 def set_quotas(
-    *, actor: Actor, owner: Department | Project, wanted: tuple[PoolQuota, ...], merge: bool = False
+    *,
+    actor: Actor,
+    owner: Department | Project,
+    wanted: tuple[PoolQuota, ...],
+    merge: bool = False,
+    version: int | None = None,
 ) -> tuple[PoolQuota, ...]:
     """Replace the quotas of a department or project, or with ``merge`` those of the named pools. Returns all of them.
 
-    Pools that are not named get the default (nothing deserved, over-quota allowed). Raises ``Invalid``, ``NotAllowed``.
+    Pools that are not named get the default (nothing deserved, over-quota allowed). ``version``: the one the caller
+    read. Raises ``Invalid``, ``NotAllowed``, ``Changed`` with the difference.
     """
     action = Action.PROJECT_UPDATE if isinstance(owner, Project) else Action.DEPARTMENT_UPDATE
     require(actor, action, owner.scope)
     before = pool_quotas(owner)
+    take_turn(owner, version, quota_difference(before, wanted) if version is not None else {})
+    before = pool_quotas(owner)  # read again: somebody may have held the lock
     kept = before if merge else ()
     after = write_quotas(owner, _merged(kept, wanted))
-    type(owner).objects.filter(pk=owner.pk).update(updated_by=actor.name)
+    raise_version(owner, actor.name)
     record(
         actor=actor,
         action="update-resources",
@@ -62,7 +72,7 @@ def write_quotas(owner: Department | Project, wanted: Iterable[PoolQuota]) -> tu
         if name not in pools
     ]
     found += [problem for quota in asked.values() for problem in quotas.check_quota(quota)]
-    if isinstance(owner, Project) and not OVER_COMMIT:
+    if not found and setting(LIMITED):
         found += _tree_problems(owner, tuple(asked.values()))
     if found:
         raise Invalid(*(FieldError(item.field, item.message, item.given, item.allowed) for item in found))
@@ -96,11 +106,17 @@ def _merged(kept: Iterable[PoolQuota], wanted: Iterable[PoolQuota]) -> Iterable[
     return merged.values()
 
 
-def _tree_problems(project: Project, wanted: tuple[PoolQuota, ...]) -> list[quotas.QuotaProblem]:
-    siblings = project.department.projects.exclude(pk=project.pk).prefetch_related("quotas__node_pool")
+def _tree_problems(owner: Department | Project, wanted: tuple[PoolQuota, ...]) -> list[quotas.QuotaProblem]:
+    """The department is locked: two projects that are saved at once must not both fit into the same rest."""
+    department = owner.department if isinstance(owner, Project) else owner
+    Department.objects.select_for_update(of=("self",)).get(pk=department.pk)
+    siblings = department.projects.prefetch_related("quotas__node_pool")
+    if isinstance(owner, Project):
+        siblings = siblings.exclude(pk=owner.pk)
     children = [[pool_quota(row) for row in sibling.quotas.all()] for sibling in siblings]
-    parent = pool_quotas(project.department)
-    return list(quotas.check_tree(parent, [*children, list(wanted)], over_commit=False))
+    if isinstance(owner, Project):
+        return list(quotas.check_tree(pool_quotas(department), [*children, list(wanted)], over_commit=False))
+    return list(quotas.check_parent(wanted, children))
 
 
 def _row(key: str, owner: Department | Project, pool: NodePool, quota: PoolQuota) -> Quota:

@@ -94,7 +94,14 @@ def test_a_bad_quota_is_refused_at_the_field(acme: Home, cluster: Cluster, item:
         ({"requestedNamespace": "UPPER"}, "requestedNamespace"),
         ({"defaultNodePools": ["nowhere"]}, "defaultNodePools"),
         ({"description": "x" * 251}, "description"),
-        ({"schedulingRules": {"trainingJobTimeLimitSeconds": 60}}, "schedulingRules"),
+        ({"schedulingRules": {"trainingJobTimeLimitSeconds": 0}}, "schedulingRules.trainingJobTimeLimitSeconds"),
+        ({"schedulingRules": {"forever": 1}}, "schedulingRules.forever"),
+        ({"schedulingRules": 60}, "schedulingRules"),
+        (
+            {"schedulingRules": {"trainingJobTimeLimitSeconds": 60, "trainingJobMaxIdleDurationSeconds": 60}},
+            "schedulingRules.trainingJobMaxIdleDurationSeconds",
+        ),
+        ({"nodeTypes": {"training": ["no spaces"]}}, "nodeTypes.training"),
         ({"resources": "all"}, "resources"),
     ],
 )

@@ -35,6 +35,7 @@ class SimAgent:
     reporting: bool = False
     resync_buckets: bool = False
     executing: set[str] = field(default_factory=set)
+    shown: dict[str, int] = field(default_factory=dict)
 
     def later(self, delay: int, act: Callable[[], None]) -> None:
         """Run ``act`` in this process: never after death, and not while it is stopped."""
@@ -69,7 +70,7 @@ class SimAgent:
 
     def begin(self) -> None:
         if not self.world.leads(self):
-            self.later(1_000 if self.world.faulty else 10_000, self.begin)
+            self.later(2_000 if self.world.faulty else 10_000, self.begin)
             return
         self.version = self.world.cluster.version
         self.core = Core(CLUSTER, self.name, KINDS, self.world.cluster.journal)
@@ -85,7 +86,7 @@ class SimAgent:
             self.die()
             return
         self.tick()
-        self.later(1_000 if self.world.faulty else 12_000, self.beat)
+        self.later(2_000 if self.world.faulty else 12_000, self.beat)
 
     def write(self) -> bool:
         """Make the draft durable. Losing the race means that a successor took over: this process ends."""
@@ -254,11 +255,8 @@ class SimAgent:
     def report(self) -> None:
         core, world = self.core, self.world
         assert core is not None
-        things = world.cluster.things
-        for uid, content in things.items():
-            self.outbox.put("Pod", uid, {"n": content})
-        for _, uid in self.outbox.keys() - {("Pod", uid) for uid in things}:
-            self.outbox.drop("Pod", uid)
+        if self.shown != world.cluster.things:
+            self.watch(world.cluster.things)
         if self.reporting:
             return
         page = self.outbox.next_page(core.epoch, world.new_id(f"{self.name}-snap"))
@@ -268,6 +266,14 @@ class SimAgent:
         self.reporting = True
         handle = (lambda: world.server.page(page)) if page is not None else (lambda: world.server.delta(delta))
         world.call(handle, lambda answer: self.later(0, lambda: self.report_answered(page, delta, answer)))
+
+    def watch(self, things: dict[str, int]) -> None:
+        """What an informer tells: every object that is there, and which ones have gone."""
+        self.shown = dict(things)
+        for uid, content in things.items():
+            self.outbox.put("Pod", uid, {"n": content})
+        for _, uid in self.outbox.keys() - {("Pod", uid) for uid in things}:
+            self.outbox.drop("Pod", uid)
 
     def report_answered(self, page, delta, answer) -> None:
         self.reporting = False

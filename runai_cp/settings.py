@@ -5,6 +5,7 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 
 from runai_cp.lib import env
+from runai_cp.lib.openapi_parts import COMPONENTS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -192,7 +193,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["runai_cp.lib.renderers.JSONRenderer"],
     "EXCEPTION_HANDLER": "runai_cp.lib.api.handle",
     "UNAUTHENTICATED_USER": None,
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "runai_cp.lib.openapi.Schema",
 }
 API_RATES = {"read": 12_000, "write": 2_400, "token": 600}
 """Requests a minute: of one actor that read or write, and of one address that asks for tokens."""
@@ -204,6 +205,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "APPEND_COMPONENTS": COMPONENTS,
+    "SCHEMA_PATH_PREFIX_TRIM": False,
 }
 
 # --- logs ---

@@ -14,6 +14,7 @@ from access.services import applications
 from access.services.subjects import is_uuid
 from runai_cp.lib.api import body
 from runai_cp.lib.errors import FieldError, Invalid, NotFound
+from runai_cp.lib.openapi_parts import FLAG, TEXT
 from tenants.context import current_tenant
 
 
@@ -21,6 +22,7 @@ class ServiceAccountsView(ApiView):
     """All of them, as the public API answers; filters, order and pages work where they are asked for."""
 
     allow = {"GET": Action.APPLICATION_VIEW, "POST": Action.APPLICATION_CREATE}
+    accepts = {"POST": {"name*": TEXT}}
     listing = APPLICATIONS
     secret_key = "clientSecret"  # noqa: S105 (the name of a field)
 
@@ -54,6 +56,7 @@ class ServiceAccountView(ApiView):
         "PATCH": Action.APPLICATION_UPDATE,
         "DELETE": Action.APPLICATION_DELETE,
     }
+    accepts = {"PATCH": {"enabled*": FLAG}}
 
     def get(self, request: Request, account_id: str) -> Response:
         return Response(shapes.application(application_or_404(account_id), current_tenant().pk))

@@ -15,6 +15,7 @@ from access.roles import Action
 from access.services import groups
 from runai_cp.lib.api import body
 from runai_cp.lib.errors import FieldError, Invalid, NotFound
+from runai_cp.lib.openapi_parts import TEXT, listed
 
 
 def group_or_404(group_id: UUID) -> Group:
@@ -26,6 +27,7 @@ def group_or_404(group_id: UUID) -> Group:
 
 class GroupsView(ApiView):
     allow = {"GET": Action.GROUP_VIEW, "POST": Action.GROUP_CREATE}
+    accepts = {"POST": {"name*": TEXT, "description": TEXT, "members": listed(TEXT)}}
     listing = GROUPS
 
     def get(self, request: Request) -> Response:
@@ -53,6 +55,7 @@ class GroupsCountView(ApiView):
 
 class GroupView(ApiView):
     allow = {"GET": Action.GROUP_VIEW, "PUT": Action.GROUP_UPDATE, "DELETE": Action.GROUP_DELETE}
+    accepts = {"PUT": {"description": TEXT, "members": listed(TEXT)}}
 
     def get(self, request: Request, group_id: UUID) -> Response:
         return Response(_detail(group_or_404(group_id)))

@@ -17,6 +17,7 @@ from access.roles import Action
 from access.services import access_keys
 from runai_cp.lib.api import body
 from runai_cp.lib.errors import NotFound
+from runai_cp.lib.openapi_parts import TEXT
 
 
 def own_keys(actor: Actor) -> QuerySet[AccessKey]:
@@ -33,6 +34,7 @@ def key_or_404(rows: QuerySet[AccessKey], key_id: UUID) -> AccessKey:
 
 class AccessKeysView(ApiView):
     allow = {"GET": SIGNED_IN, "POST": SIGNED_IN}
+    accepts = {"POST": {"name*": TEXT}}
     listing = ACCESS_KEYS
     secret_key = "clientSecret"  # noqa: S105 (the name of a field)
     bare = False

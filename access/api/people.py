@@ -14,6 +14,7 @@ from access.roles import Action
 from access.services import users
 from runai_cp.lib.api import body
 from runai_cp.lib.errors import FieldError, Invalid, NotFound
+from runai_cp.lib.openapi_parts import FLAG, TEXT
 
 
 def user_or_404(user_id: str) -> User:
@@ -27,6 +28,7 @@ class UsersView(ApiView):
     """A bare list, as the public API has it; with ``cursor`` the next page's cursor is in ``X-Next-Cursor``."""
 
     allow = {"GET": Action.USER_VIEW, "POST": Action.USER_CREATE}
+    accepts = {"POST": {"email*": TEXT, "name": TEXT, "password": TEXT, "resetPassword": FLAG}}
     listing = USERS
 
     def get(self, request: Request) -> Response:
@@ -92,6 +94,7 @@ class UserLogoutView(ApiView):
 
 class MyPasswordView(ApiView):
     allow = {"POST": SIGNED_IN}
+    accepts = {"POST": {"currentPassword*": TEXT, "newPassword*": TEXT}}
 
     def post(self, request: Request) -> Response:
         data = body(request)

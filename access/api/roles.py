@@ -16,6 +16,16 @@ from access.roles import PERMISSION_SETS, PREDEFINED, Action
 from access.services import roles
 from runai_cp.lib.api import body
 from runai_cp.lib.errors import FieldError, Invalid, NotFound
+from runai_cp.lib.openapi_parts import FLAG, OBJECT, TEXT, listed, one_of
+
+ROLE_CHANGE = {
+    "name": TEXT,
+    "description": TEXT,
+    "enabled": FLAG,
+    "permissionSets": listed(one_of(*PERMISSION_SETS)),
+    "kubernetesPermissions": OBJECT,
+}
+ROLE = {f"{name}*" if name in ("name", "permissionSets") else name: kind for name, kind in ROLE_CHANGE.items()}
 
 
 def all_roles() -> list[dict[str, Any]]:
@@ -52,6 +62,7 @@ class RolesV2View(ApiView):
     """Version 2: with pages, and roles of one's own."""
 
     allow = {"GET": SIGNED_IN, "POST": Action.ROLE_CREATE}
+    accepts = {"POST": ROLE}
 
     def get(self, request: Request) -> Response:
         offset, limit = _number(request, "offset", 0, 0), _number(request, "limit", 50, 1)
@@ -69,6 +80,7 @@ class RolesV2View(ApiView):
 
 class RoleV2View(ApiView):
     allow = {"GET": SIGNED_IN, "PUT": Action.ROLE_UPDATE, "DELETE": Action.ROLE_DELETE}
+    accepts = {"PUT": ROLE_CHANGE}
 
     def get(self, request: Request, role_id: int) -> Response:
         return Response(role_shape(role_id))
@@ -102,6 +114,7 @@ class PermittedScopesView(ApiView):
     """Where the caller may create, read, update and delete things of one resource type."""
 
     allow = {"POST": SIGNED_IN}
+    accepts = {"POST": {"resourceType*": one_of(*RESOURCES), "action": one_of(*VERBS)}}
 
     def post(self, request: Request) -> Response:
         data = body(request)

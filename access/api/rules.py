@@ -21,6 +21,7 @@ from access.services.projection import phases
 from access.services.roles import find_role
 from runai_cp.lib.api import body
 from runai_cp.lib.errors import DomainError, FieldError, Invalid, NotFound
+from runai_cp.lib.openapi_parts import ANY_OBJECTS, MOMENT, TEXT, WHOLE, body_schema, listed, one_of
 from tenants.context import current_tenant
 
 SUBJECT_KINDS = {
@@ -31,6 +32,17 @@ SUBJECT_KINDS = {
 }
 MOST = 500
 """Rules that one batch may make or remove."""
+
+RULE_CHANGE = {"roleId": WHOLE, "scopeId": TEXT, "scopeType": one_of(*ScopeKind.values), "expiresAt": MOMENT}
+RULE = {
+    "subjectId*": TEXT,
+    "subjectType*": one_of(*SUBJECT_KINDS),
+    "roleId*": WHOLE,
+    "scopeId*": TEXT,
+    "scopeType*": one_of(*ScopeKind.values),
+    "expiresAt": MOMENT,
+}
+BATCH = {"roleId*": WHOLE, "expiresAt": MOMENT, "subjects*": ANY_OBJECTS, "scopes*": ANY_OBJECTS}
 
 
 def visible_rules(actor: Actor, *, removed: bool = False) -> QuerySet[AccessRule]:
@@ -55,6 +67,7 @@ def with_columns(rows: QuerySet[AccessRule]) -> QuerySet[AccessRule]:
 
 class AccessRulesView(ApiView):
     allow = {"GET": Action.ACCESS_RULE_VIEW, "POST": Action.ACCESS_RULE_CREATE}
+    accepts = {"POST": RULE}
     listing = RULES
 
     def get(self, request: Request) -> Response:
@@ -86,6 +99,7 @@ class AccessRuleView(ApiView):
         "PUT": Action.ACCESS_RULE_UPDATE,
         "DELETE": Action.ACCESS_RULE_DELETE,
     }
+    accepts = {"PUT": RULE_CHANGE}
 
     def get(self, request: Request, rule_id: int) -> Response:
         rule = rule_or_404(self.actor, rule_id)
@@ -115,6 +129,7 @@ class AccessRulesBatchView(ApiView):
     """Remove many, or ask whether that would work. Each has its own result; what can be done is done."""
 
     allow = {"POST": Action.ACCESS_RULE_DELETE}
+    accepts = {"POST": {"ids*": listed(TEXT), "action*": one_of("delete", "validate_delete")}}
 
     def post(self, request: Request) -> Response:
         data = body(request)
@@ -139,6 +154,7 @@ class AccessRulesBatchCreateView(ApiView):
     """Every subject × every scope. Each has its own result; what can be made is made."""
 
     allow = {"POST": Action.ACCESS_RULE_CREATE}
+    accepts = {"POST": {"payload*": body_schema(BATCH)}}
 
     def post(self, request: Request) -> Response:
         payload = body(request).get("payload")

@@ -7,15 +7,26 @@ from rest_framework.response import Response
 
 from access.api.base import ApiView
 from access.guard import SIGNED_IN
-from access.models import IdentityProvider
+from access.models import IdentityProvider, ProviderKind
 from access.roles import Action
 from access.services import providers
 from access.services.settings import read_settings, write_setting
 from access.setting_keys import KEYS, SECURITY
 from runai_cp.lib.api import body
 from runai_cp.lib.errors import FieldError, Invalid, NotFound
+from runai_cp.lib.openapi_parts import OBJECT, TEXT, one_of
 from runai_cp.lib.renderers import timestamp
 from tenants.context import current_tenant
+
+PROVIDER = {
+    "type*": one_of(*ProviderKind.values),
+    "name": TEXT,
+    "alias": TEXT,
+    "oidcData": OBJECT,
+    "samlData": OBJECT,
+    "ocpData": OBJECT,
+    "mappers": OBJECT,
+}
 
 
 class MyTenantView(ApiView):
@@ -46,6 +57,7 @@ class SecuritySettingsView(ApiView):
 
 class SecuritySettingView(ApiView):
     allow = {"GET": Action.SETTINGS_VIEW, "PUT": Action.SETTINGS_UPDATE}
+    accepts = {"PUT": OBJECT}
 
     def get(self, request: Request, key: str) -> Response:
         known = _known(key)
@@ -59,6 +71,7 @@ class TenantSettingsView(ApiView):
     """All settings as key and value: ``GET`` lists them, ``PUT`` changes one."""
 
     allow = {"GET": Action.SETTINGS_VIEW, "PUT": Action.SETTINGS_UPDATE}
+    accepts = {"PUT": {"key*": one_of(*KEYS), "value*": {}}}
 
     def get(self, request: Request) -> Response:
         values = read_settings()
@@ -83,6 +96,7 @@ class TenantSettingView(ApiView):
 
 class ProvidersView(ApiView):
     allow = {"GET": Action.SETTINGS_VIEW, "POST": Action.SETTINGS_UPDATE}
+    accepts = {"POST": PROVIDER}
 
     def get(self, request: Request) -> Response:
         return Response([_provider(request, row) for row in IdentityProvider.objects.order_by("alias")])
@@ -94,6 +108,7 @@ class ProvidersView(ApiView):
 
 class ProviderView(ApiView):
     allow = {"GET": Action.SETTINGS_VIEW, "PUT": Action.SETTINGS_UPDATE, "DELETE": Action.SETTINGS_UPDATE}
+    accepts = {"PUT": PROVIDER}
 
     def get(self, request: Request, alias: str) -> Response:
         return Response(_provider(request, providers.provider_of(alias)))

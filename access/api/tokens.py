@@ -23,6 +23,7 @@ from access.services.audit import record, sign_in_failed
 from access.services.refresh import new_refresh_token, use_refresh_token
 from runai_cp.lib.api import body
 from runai_cp.lib.errors import FieldError, Invalid, NotAuthenticated
+from runai_cp.lib.openapi_parts import TEXT, one_of
 
 GRANTS = ("client_credentials", "app_token", "password", "refresh_token")
 LONGEST = 4096
@@ -35,11 +36,16 @@ class Granted:
     refresh: str = ""
 
 
+_TOKEN = ("clientID", "clientSecret", "appID", "appSecret", "username", "password", "refreshToken")
+_TOKEN_V2 = ("client_id", "client_secret", "username", "password", "refresh_token")
+
+
 class TokenView(ApiView):
     """Version 1. Keys match in any case, as the public clients write ``AppId``, ``appID`` and ``clientId``."""
 
     authentication_classes: ClassVar[list[Any]] = []
     allow = {"POST": PUBLIC}
+    accepts = {"POST": {"grantType*": one_of(*GRANTS), **dict.fromkeys(_TOKEN, TEXT)}}
     rate = "token"
 
     def post(self, request: Request) -> Response:
@@ -62,12 +68,17 @@ class TokenView(ApiView):
         return Response(answer | ({"refreshToken": granted.refresh} if granted.refresh else {}))
 
 
+_TEXTS_V2 = dict.fromkeys(_TOKEN_V2, TEXT)
+
+
 class TokenV2View(ApiView):
     """Version 2: OAuth 2 form body and OAuth 2 errors."""
 
     authentication_classes: ClassVar[list[Any]] = []
     parser_classes: ClassVar[list[Any]] = [FormParser, JSONParser]
     allow = {"POST": PUBLIC}
+    accepts = {"POST": {"grant_type*": one_of("client_credentials", "password", "refresh_token"), **_TEXTS_V2}}
+    media = "application/x-www-form-urlencoded"
     rate = "token"
 
     def post(self, request: Request) -> Response:

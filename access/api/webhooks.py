@@ -14,6 +14,7 @@ from access.roles import Action
 from access.services import webhooks
 from runai_cp.lib.api import body
 from runai_cp.lib.errors import NotFound
+from runai_cp.lib.openapi_parts import FLAG, TEXT, listed
 
 
 def webhook_or_404(webhook_id: UUID) -> Webhook:
@@ -27,6 +28,7 @@ class WebhooksView(ApiView):
     """The key of the signatures is in the answer to the POST and never again."""
 
     allow = {"GET": Action.WEBHOOK_VIEW, "POST": Action.WEBHOOK_CREATE}
+    accepts = {"POST": {"name*": TEXT, "url*": TEXT, "events": listed(TEXT), "enabled": FLAG}}
     listing = WEBHOOKS
 
     def get(self, request: Request) -> Response:
@@ -48,6 +50,7 @@ class WebhooksCountView(ApiView):
 
 class WebhookView(ApiView):
     allow = {"GET": Action.WEBHOOK_VIEW, "PUT": Action.WEBHOOK_UPDATE, "DELETE": Action.WEBHOOK_DELETE}
+    accepts = {"PUT": {"name": TEXT, "url": TEXT, "events": listed(TEXT), "enabled": FLAG}}
 
     def get(self, request: Request, webhook_id: UUID) -> Response:
         return Response(shapes.webhook(webhook_or_404(webhook_id)))

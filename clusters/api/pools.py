@@ -40,11 +40,13 @@ NO_SWAP: dict[str, tuple[object, ...]] = {
 
 class NodePoolsView(ApiView):
     allow = {"GET": Action.NODE_POOL_VIEW, "POST": Action.NODE_POOL_UPDATE}
+    listing = NODE_POOLS
 
     def get(self, request: Request) -> Response:
         query = NODE_POOLS.parse(request.query_params)
         rows = NodePool.objects.visible_to(self.actor).with_cluster().with_phase()
-        return Response({"nodepools": pool_shapes(list(NODE_POOLS.page(rows, query).rows))})
+        page = NODE_POOLS.page(rows, query)
+        return Response(page.envelope("nodepools", pool_shapes(list(page.rows))))
 
     def post(self, request: Request) -> Response:
         data = body(request)
@@ -60,6 +62,7 @@ class NodePoolsView(ApiView):
 
 class NodePoolsCountView(ApiView):
     allow = {"GET": Action.NODE_POOL_VIEW}
+    listing = NODE_POOLS
 
     def get(self, request: Request) -> Response:
         rows = NodePool.objects.visible_to(self.actor).with_phase()
@@ -99,6 +102,7 @@ class NodePoolView(ApiView):
 
 class TopologiesView(ApiView):
     allow = {"GET": Action.NODE_POOL_VIEW, "POST": Action.NODE_POOL_UPDATE}
+    listing = TOPOLOGIES
 
     def get(self, request: Request) -> Response:
         rows = NetworkTopology.objects.visible_to(self.actor).listed()
@@ -120,6 +124,7 @@ class TopologiesView(ApiView):
 
 class TopologiesCountView(ApiView):
     allow = {"GET": Action.NODE_POOL_VIEW}
+    listing = TOPOLOGIES
 
     def get(self, request: Request) -> Response:
         rows = NetworkTopology.objects.visible_to(self.actor).listed()

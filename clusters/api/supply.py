@@ -18,10 +18,11 @@ class NodesView(ApiView):
     """Of the tenant, or of one cluster where the route names it."""
 
     allow = {"GET": Action.NODE_VIEW}
+    listing = NODES
 
     def get(self, request: Request, cluster_uuid: UUID | None = None) -> Response:
         page = NODES.page(self.rows(request, cluster_uuid), NODES.parse(request.query_params))
-        return Response({"nodes": [shapes.node(row) for row in page.rows]})
+        return Response(page.envelope("nodes", [shapes.node(row) for row in page.rows]))
 
     def rows(self, request: Request, cluster_uuid: UUID | None) -> NodeQuerySet:
         rows: NodeQuerySet = Node.objects.visible_to(self.actor)

@@ -16,7 +16,7 @@ from projects.api.resources import read_resources
 from projects.filters import DEPARTMENTS, PROJECTS, listed
 from projects.models import Department, Project
 from projects.versions import Changed, plain_difference
-from runai_cp.lib.api import body
+from runai_cp.lib.api import body, choice
 from runai_cp.lib.errors import DomainError, FieldError, Invalid, NotFound
 
 Json = dict[str, Any]
@@ -108,12 +108,13 @@ def _version(value: object) -> int | None:
 
 class DepartmentsView(ApiView):
     allow = {"GET": Action.DEPARTMENT_VIEW, "POST": Action.DEPARTMENT_CREATE}
+    listing = DEPARTMENTS
 
     def get(self, request: Request) -> Response:
+        choice(request, "verbosity", ("meta", "brief", "verbose"), "verbose")
         rows = listed(Department.objects.visible_to(self.actor).with_names())
         page = DEPARTMENTS.page(rows, DEPARTMENTS.parse(request.query_params))
-        found: Json = {"departments": [shapes.department(row) for row in page.rows]}
-        return Response(found | ({"next": page.next} if page.next is not None else {}))
+        return Response(page.envelope("departments", [shapes.department(row) for row in page.rows]))
 
     def post(self, request: Request) -> Response:
         data = body(request)
@@ -134,6 +135,7 @@ class DepartmentsView(ApiView):
 
 class DepartmentsCountView(ApiView):
     allow = {"GET": Action.DEPARTMENT_VIEW}
+    listing = DEPARTMENTS
 
     def get(self, request: Request) -> Response:
         rows = listed(Department.objects.visible_to(self.actor))
@@ -176,12 +178,12 @@ class DepartmentView(UnitView):
 
 class ProjectsView(ApiView):
     allow = {"GET": Action.PROJECT_VIEW, "POST": Action.PROJECT_CREATE}
+    listing = PROJECTS
 
     def get(self, request: Request) -> Response:
         rows = listed(Project.objects.visible_to(self.actor).with_names())
         page = PROJECTS.page(rows, PROJECTS.parse(request.query_params))
-        found: Json = {"projects": [shapes.project(row) for row in page.rows]}
-        return Response(found | ({"next": page.next} if page.next is not None else {}))
+        return Response(page.envelope("projects", [shapes.project(row) for row in page.rows]))
 
     def post(self, request: Request) -> Response:
         data = body(request)
@@ -212,6 +214,7 @@ class ProjectsView(ApiView):
 
 class ProjectsCountView(ApiView):
     allow = {"GET": Action.PROJECT_VIEW}
+    listing = PROJECTS
 
     def get(self, request: Request) -> Response:
         rows = listed(Project.objects.visible_to(self.actor))

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from runai_cp.lib.errors import DomainError, Invalid, NotAllowed, NotAuthenticated, NotFound, TooMany
+from runai_cp.lib.errors import DomainError, FieldError, Invalid, NotAllowed, NotAuthenticated, NotFound, TooMany
 
 log = logging.getLogger(__name__)
 PROBLEM = "application/problem+json"
@@ -32,6 +32,14 @@ def body(request: Request) -> dict[str, Any]:
         raise Invalid(message="The body must be a JSON object.")
     _refuse_nul(data)
     return dict(data)
+
+
+def choice(request: Request, name: str, allowed: tuple[str, ...], default: str) -> str:
+    """A word of the query. Raises ``Invalid`` for one that is not allowed."""
+    word = request.query_params.get(name) or default
+    if word not in allowed:
+        raise Invalid(FieldError(name, f"allowed are {', '.join(allowed)}", word[:80], list(allowed)))
+    return word
 
 
 def _refuse_nul(value: Any, depth: int = 0) -> None:

@@ -8,6 +8,7 @@ from rest_framework.response import Response
 from access.api.base import ApiView
 from access.grants import Actor
 from access.roles import Action
+from runai_cp.lib.api import choice
 from runai_cp.lib.errors import FieldError, Invalid, NotFound
 from runai_cp.lib.listing import ListQuery, Page
 from tenants.context import current_tenant
@@ -38,11 +39,12 @@ def flag(request: Request, name: str) -> bool:
 
 
 def _with_next(key: str, rows: list[object], page: Page) -> dict[str, object]:
-    return {key: rows} | ({"next": page.next} if page.next is not None else {})
+    return page.envelope(key, rows)
 
 
 class WorkloadsView(ApiView):
     allow = {"GET": Action.WORKLOAD_VIEW}
+    listing = WORKLOADS
 
     def get(self, request: Request) -> Response:
         query = WORKLOADS.parse(request.query_params)
@@ -53,6 +55,7 @@ class WorkloadsView(ApiView):
 
 class WorkloadsCountView(ApiView):
     allow = {"GET": Action.WORKLOAD_VIEW}
+    listing = WORKLOADS
 
     def get(self, request: Request) -> Response:
         query = WORKLOADS.parse(request.query_params)
@@ -73,16 +76,19 @@ class WorkloadView(ApiView):
 
 class PodsView(ApiView):
     allow = {"GET": Action.WORKLOAD_VIEW}
+    listing = PODS
 
     def get(self, request: Request) -> Response:
         query = PODS.parse(request.query_params)
         tenant_id = current_tenant().pk
+        choice(request, "verbosity", ("brief", "full"), "brief")
         page = PODS.page(_pods(request, self.actor).with_names(), query)
         return Response(_with_next("pods", [shapes.pod(row, tenant_id) for row in page.rows], page))
 
 
 class PodsCountView(ApiView):
     allow = {"GET": Action.WORKLOAD_VIEW}
+    listing = PODS
 
     def get(self, request: Request) -> Response:
         return Response({"count": PODS.count(_pods(request, self.actor), PODS.parse(request.query_params))})

@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from workloads.api import documents, lists, native
+from workloads.api import documents, effect, lists, native
 from workloads.specs.request import DISTRIBUTED, TRAINING, WORKSPACE
 
 NATIVE = {"trainings": TRAINING, "distributed": DISTRIBUTED, "workspaces": WORKSPACE}
 
 urlpatterns = [
+    path("v1/org-unit/preview", effect.QuotaPreviewView.as_view()),
     path("v1/workloads", lists.WorkloadsView.as_view()),
     path("v1/workloads/count", lists.WorkloadsCountView.as_view()),
     path("v1/workloads/batch", documents.WorkloadBatchView.as_view()),

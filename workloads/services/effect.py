@@ -1,0 +1,243 @@
+"""Preview a change of quotas: read the cluster as last reported, plan it twice, and tell what the actor may see of it.
+
+Five queries whatever the size. The demand is what the workloads' and pods' rows say, which the agent keeps current to
+the second; the link ships no snapshots of the scheduler's.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from access.grants import Actor
+from access.permissions import require
+from access.roles import Action
+from agent.domain.nodes import NodePool as PoolPlacement
+from agent.domain.queues import Queue
+from agent.wire import labels
+from agent.wire.objects import PoolQuota
+from agent.wire.phases import FINAL
+from clusters.models import Cluster, Node, NodePool
+from projects import quotas
+from projects.documents import pool_quota
+from projects.models import Department, Project, Quota
+from runai_cp.lib.errors import FieldError, Invalid
+from workloads.models import Pod, Workload
+from workloads.models.workload import DesiredPhase
+from workloads.specs.effect import Demand, NodeFact, build, effect, queues_of, request_of
+
+SHOWN = 200
+"""Workloads that are named in each list; the counts are of all."""
+Unit = Department | Project
+
+
+@dataclass(frozen=True, slots=True)
+class UnitShare:
+    """Fair share of a department or project in one node pool, milli-GPU."""
+
+    unit: Unit
+    node_pool: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """Workloads that the actor may see, newest first, at most ``SHOWN``; ``total`` counts all."""
+
+    workloads: tuple[Workload, ...] = ()
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    shares: tuple[UnitShare, ...]
+    reclaimed: Touched
+    starting: Touched
+    delayed: Touched
+    problems: tuple[FieldError, ...]
+    """Why the change could not be saved as it is."""
+    as_of: datetime | None
+    """When the cluster last told of its nodes."""
+    planned: int
+    """Workloads that were planned."""
+    took_ms: int = 0
+
+
+@dataclass(slots=True)
+class _World:
+    """What was read of one cluster."""
+
+    projects: dict[int, Project] = field(default_factory=dict)
+    departments: dict[int, Department] = field(default_factory=dict)
+    quotas: list[Quota] = field(default_factory=list)
+    units: dict[tuple[str, str], Unit] = field(default_factory=dict)
+    """Pool and queue name → whose queue it is."""
+
+
+def preview(*, actor: Actor, cluster: Cluster, changes: Mapping[Unit, tuple[PoolQuota, ...]]) -> Preview:
+    """The effect of new quotas for some units, merged over what they have. Raises ``NotAllowed``, ``Invalid``."""
+    begun = time.monotonic()
+    for unit in changes:
+        require(actor, Action.PROJECT_UPDATE if isinstance(unit, Project) else Action.DEPARTMENT_UPDATE, unit.scope)
+        if unit.cluster_id != cluster.pk:
+            raise Invalid(FieldError("clusterId", f"{unit.name} belongs to another cluster", str(cluster.pk)))
+    world = _read(cluster)
+    problems = [item for asked in changes.values() for quota in asked for item in quotas.check_quota(quota)]
+    queues = [_queue(world, row, pool_quota(row)) for row in world.quotas]
+    changed = [_queue_of(world, unit, quota) for unit, asked in changes.items() for quota in asked]
+    nodes, as_of = _nodes(cluster)
+    demands = _demands(cluster, world)
+    pools = [
+        PoolPlacement(name, gpu, cpu)
+        for name, gpu, cpu in NodePool.objects.filter(cluster=cluster).values_list(
+            "name", "placement_gpu", "placement_cpu"
+        )
+    ]
+    found = effect(build(nodes, queues, demands, pools), changed, time.time_ns())
+    pool_of = {demand.id: demand.pool for demand in demands}
+    return Preview(
+        shares=tuple(_shares(actor, world, found.shares)),
+        reclaimed=_touched(actor, found.reclaimed),
+        starting=_touched(actor, found.starting),
+        delayed=_touched(actor, found.delayed),
+        problems=tuple(FieldError(item.field, item.message, item.given, item.allowed) for item in problems),
+        as_of=as_of,
+        planned=len(pool_of),
+        took_ms=int((time.monotonic() - begun) * 1000),
+    )
+
+
+def _read(cluster: Cluster) -> _World:
+    world = _World()
+    departments = Department.objects.filter(cluster=cluster).select_related("scope")
+    projects = Project.objects.filter(cluster=cluster, delete_requested_at=None).select_related("scope")
+    world.departments = {row.pk: row for row in departments}
+    world.projects = {row.pk: row for row in projects}
+    for project in world.projects.values():
+        project.department = world.departments[project.department_id]
+    rows = Quota.objects.filter(node_pool__cluster=cluster).select_related("node_pool")
+    world.quotas = [row for row in rows if row.department_id in world.departments or row.project_id in world.projects]
+    return world
+
+
+def _queue(world: _World, row: Quota, quota: PoolQuota) -> Queue:
+    if row.project_id is not None:
+        return _queue_of(world, world.projects[row.project_id], quota)
+    return _queue_of(world, world.departments[row.department_id], quota)
+
+
+def _queue_of(world: _World, unit: Unit, quota: PoolQuota) -> Queue:
+    created = int(unit.created_at.timestamp() * 1e9)
+    if isinstance(unit, Project):
+        name = labels.queue_name(unit.name, quota.node_pool)
+        parent = labels.department_queue_name(unit.department.name, quota.node_pool)
+        queue = queues_of(name, parent, "project", unit.name, created, quota)
+    else:
+        name = labels.department_queue_name(unit.name, quota.node_pool)
+        queue = queues_of(name, "", "department", unit.name, created, quota)
+    world.units[quota.node_pool, name] = unit
+    return queue
+
+
+def _nodes(cluster: Cluster) -> tuple[list[NodeFact], datetime | None]:
+    rows = Node.objects.filter(cluster=cluster).values_list(
+        "name",
+        "node_pool",
+        "cpu_allocatable_milli",
+        "memory_allocatable_bytes",
+        "gpu_allocatable_milli",
+        "gpu_memory_mib",
+        "status",
+        "unschedulable",
+        "cpu_allocated_milli",
+        "memory_allocated_bytes",
+        "gpu_allocated_milli",
+        "updated_at",
+    )
+    facts, newest = [], None
+    for name, pool, cpu, memory, gpu, mib, status, cordoned, cpu_taken, memory_taken, gpu_taken, at in rows:
+        facts.append(
+            NodeFact(
+                name,
+                pool,
+                cpu,
+                memory,
+                gpu // 1000,
+                mib or 0,
+                status == "Ready",
+                cordoned,
+                cpu_taken,
+                memory_taken,
+                gpu_taken,
+            )
+        )
+        newest = at if newest is None else max(newest, at)
+    return facts, newest
+
+
+def _demands(cluster: Cluster, world: _World) -> list[Demand]:
+    """Every workload that runs or waits, with its pods that hold a node."""
+    placed: dict[Any, list[tuple[str, str, tuple[int, ...]]]] = {}
+    pods = Pod.objects.filter(cluster=cluster, deleted_at=None, deleting=False, phase__in=("Pending", "Running"))
+    rows = pods.exclude(node="").exclude(workload=None)
+    pool_of: dict[Any, str] = {}
+    for owner, uid, node, pool, devices in rows.values_list("workload_id", "uid", "node", "node_pool", "gpu_devices"):
+        placed.setdefault(owner, []).append((str(uid), node, tuple(devices)))
+        pool_of[owner] = pool
+    workloads = Workload.objects.filter(
+        cluster=cluster, deleted_at=None, desired_phase=DesiredPhase.RUNNING, project_id__in=world.projects
+    ).exclude(phase__in=[*FINAL, "Stopped"])
+    found = []
+    for row in workloads.values_list(
+        "pk",
+        "project_id",
+        "spec__compute",
+        "spec__workers",
+        "requested_pods",
+        "priority",
+        "preemptible",
+        "created_at",
+        "requested_node_pools",
+        "node_pools",
+    ):
+        pk, project_id, compute, workers, wanted, priority, preemptible, created, asked, reported = row
+        project = world.projects[project_id]
+        order = [*reported, *asked, *project.default_node_pools, *project.department.default_node_pools]
+        pool = pool_of.get(pk) or (order[0] if order else labels.DEFAULT_NODE_POOL)
+        bound = tuple(placed.get(pk, ()))
+        found.append(
+            Demand(
+                id=str(pk),
+                queue=labels.queue_name(project.name, pool),
+                pool=pool,
+                priority=priority,
+                preemptible=preemptible,
+                created=int(created.timestamp() * 1e9),
+                request=request_of(compute or {}),
+                pods=max(wanted, len(bound)),
+                gang=bool(workers),
+                placed=bound,
+            )
+        )
+    return found
+
+
+def _shares(actor: Actor, world: _World, changes: Any) -> list[UnitShare]:
+    """Of the units that the actor may see, those whose share moves most first."""
+    by_name = {name: (pool, unit) for (pool, name), unit in world.units.items()}
+    rows = []
+    for change in changes:
+        pool, unit = by_name[change.queue]
+        view = Action.PROJECT_VIEW if isinstance(unit, Project) else Action.DEPARTMENT_VIEW
+        if actor.allows(view, unit.scope.path):
+            rows.append(UnitShare(unit, pool, change.before, change.after))
+    return sorted(rows, key=lambda row: (-abs(row.after - row.before), row.unit.name, row.node_pool))
+
+
+def _touched(actor: Actor, ids: tuple[str, ...]) -> Touched:
+    if not ids:
+        return Touched()
+    rows = Workload.objects.visible_to(actor).filter(pk__in=ids).for_list().order_by("-created_at", "pk")
+    return Touched(tuple(rows[:SHOWN]), len(ids))

@@ -7,6 +7,7 @@ from agent.domain.pods import PodStatus
 from agent.domain.reasons import Reason
 from agent.scheduler.capacity import over_capacity
 from agent.scheduler.context import Context
+from agent.scheduler.dominance import FailedShapes
 from agent.scheduler.forecast import Reservation, reserve
 from agent.scheduler.gangs import GangNode, JobState, TaskState
 from agent.scheduler.order import JobQueue, request_of
@@ -15,7 +16,11 @@ from agent.scheduler.topology import levels_of, scopes
 
 
 def allocate(context: Context) -> None:
-    """Try every ready job in turn; a job that got its next pods and has more goes back into the line."""
+    """Try every ready job in turn; a job that got its next pods and has more goes back into the line.
+
+    Room only shrinks meanwhile, so what found none once is not tried again in a harder form.
+    """
+    failed = FailedShapes(context.session.conditions, context.profiles, by_priority=False)
     line = JobQueue(
         context.session,
         [job for job in context.jobs if job.waiting and job.root.ready],
@@ -23,6 +28,7 @@ def allocate(context: Context) -> None:
         context.smallest_device,
         key=context.job_key,
         depth=context.config.queue_depth.get("allocate"),
+        dismiss=lambda job: failed.covers(None, job) or failed.covers(job.queue, job),
     )
     reservation: Reservation | None = None
     while (job := line.pop()) is not None:
@@ -30,9 +36,20 @@ def allocate(context: Context) -> None:
         if attempt(context, job, scope=scope):
             if job.waiting and job.root.next_tasks():
                 line.push(job)
-        elif context.config.reservation and reservation is None and job not in context.blocked:
+        elif job in context.blocked:
+            failed.add(job.queue, job)
+        elif not context.config.reservation:
+            _remember(context, failed, job)
+        elif reservation is None:
             tasks = job.root.next_tasks()
             reservation = reserve(context, job, tasks, partial(place_all, context, job, tasks, wait_only=True))
+
+
+def _remember(context: Context, failed: FailedShapes, job: JobState) -> None:
+    """A failure for want of room; what waits for friends may find them later in the same line."""
+    conditions = context.session.conditions
+    if conditions is None or not any(conditions.concerns(task) for task in job.root.next_tasks()):
+        failed.add(None, job)
 
 
 def attempt(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from agent.domain.nodes import Topology
 from agent.domain.reasons import Reason
+from agent.scheduler.dominance import Profile
 from agent.scheduler.entitlement import QueueState, Vector
 from agent.scheduler.gangs import JobState, TaskState
 from agent.scheduler.order import Key, job_key
@@ -44,6 +45,7 @@ class Context:
     victims: VictimIndex | None = None
     stale: list[str] = field(default_factory=list)
     no_longer_stale: list[str] = field(default_factory=list)
+    profiles: dict[JobState, Profile] = field(default_factory=dict)
     rooms: dict[tuple[int, int], Room] = field(default_factory=dict)
 
     def room_for(self, tasks: list[TaskState], unit: int) -> Room:

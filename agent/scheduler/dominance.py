@@ -13,9 +13,15 @@ from agent.scheduler.shapes import Shape
 Size = tuple[int, ...]
 
 
+Profile = tuple[int, tuple[object, ...], list[Size]]
+"""A job's version, what must be equal, and the sizes of the pods it needs next, largest first."""
+
+
 def _signature(conditions: Conditions | None, job: JobState, tasks: list[TaskState]) -> tuple[object, ...]:
     kinds = {(_kind(task.shape), _neighbours(conditions, task)) for task in tasks}
-    return (job.preemptible, tuple(sorted(kinds)) if len(kinds) > 1 else kinds.pop(), job.root.rules)
+    rules = job.root.rules
+    spread = tuple(sorted(task.leaf.name for task in tasks)) if job.root.constrained_below else ()
+    return (job.preemptible, tuple(sorted(kinds)) if len(kinds) > 1 else kinds.pop(), rules, spread)
 
 
 def _kind(shape: Shape) -> tuple[object, ...]:
@@ -55,22 +61,49 @@ def _harder(sizes: list[Size], failed: list[Size]) -> bool:
 
 
 class FailedShapes:
-    """Failed gangs of one action, by scope and signature; only the easiest ones are kept."""
+    """Failed gangs of one action, by scope and signature; only the easiest ones are kept.
 
-    def __init__(self, conditions: Conditions | None = None) -> None:
+    ``by_priority``: whether a job of higher priority might succeed where one of lower priority failed.
+    ``profiles``: shared by the actions of a plan, since a job's profile changes only with the job.
+    """
+
+    def __init__(
+        self, conditions: Conditions | None, profiles: dict[JobState, Profile], *, by_priority: bool = True
+    ) -> None:
         self._conditions = conditions
+        self._profiles = profiles
+        self._by_priority = by_priority
         self._known: dict[tuple[object, ...], list[tuple[int, list[Size]]]] = {}
 
-    def covers(self, scope: QueueState | None, job: JobState, tasks: list[TaskState]) -> bool:
-        """Whether this job is at least as hard as one that failed, and may take no more than that one could."""
-        sizes = sorted(map(_size, tasks), reverse=True)
-        known = self._known.get((scope, *_signature(self._conditions, job, tasks)), ())
-        return any(job.priority <= priority and _harder(sizes, failed) for priority, failed in known)
+    def _profile(self, job: JobState) -> Profile | None:
+        known = self._profiles.get(job)
+        if known is None or known[0] != job.version:
+            tasks = job.root.next_tasks()
+            if not tasks:
+                return None
+            sizes = [_size(tasks[0])] if len(tasks) == 1 else sorted(map(_size, tasks), reverse=True)
+            known = self._profiles[job] = (job.version, _signature(self._conditions, job, tasks), sizes)
+        return known
 
-    def add(self, scope: QueueState | None, job: JobState, tasks: list[TaskState]) -> None:
-        sizes = sorted(map(_size, tasks), reverse=True)
-        known = self._known.setdefault((scope, *_signature(self._conditions, job, tasks)), [])
-        known[:] = [
-            (priority, size) for priority, size in known if not (priority <= job.priority and _harder(size, sizes))
-        ]
-        known.append((job.priority, sizes))
+    def covers(self, scope: QueueState | None, job: JobState) -> bool:
+        """Whether this job is at least as hard as one that failed, and may take no more than that one could."""
+        if not self._known:
+            return False
+        profile = self._profile(job)
+        if profile is None:
+            return True
+        known = self._known.get((scope, profile[1]))
+        if known is None:
+            return False
+        priority = job.priority if self._by_priority else 0
+        return any(priority <= other and _harder(profile[2], failed) for other, failed in known)
+
+    def add(self, scope: QueueState | None, job: JobState) -> None:
+        """Remember a failure; not of a gang that runs in part under a topology rule, since that binds only itself."""
+        profile = self._profile(job)
+        if profile is None or (job.root.ruled and job.root.started):
+            return
+        priority = job.priority if self._by_priority else 0
+        known = self._known.setdefault((scope, profile[1]), [])
+        known[:] = [one for one in known if one[0] > priority or not _harder(one[1], profile[2])]
+        known.append((priority, profile[2]))

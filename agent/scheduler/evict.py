@@ -21,11 +21,13 @@ def run(
     attempt: Attempt,
     scope: Callable[[JobState], QueueState | None],
     allowed: Callable[[JobState, list[TaskState]], bool] | None = None,
+    *,
+    by_priority: bool = True,
 ) -> None:
     """Let every waiting job try once, in turn: an elastic gang grows by one pod a plan at others' expense.
 
     ``scope``: within what a failure tells about harder jobs. ``allowed``: what is false for others must not count as
-    a failure.
+    a failure. ``by_priority``: whether a higher priority can succeed where a lower one failed.
     """
     candidates = [job for job in context.jobs if job.waiting and job.root.ready and not _delayed(context, job)]
     if not candidates:
@@ -34,19 +36,24 @@ def run(
         context.victims = VictimIndex(context.session, context.jobs)
     index = context.victims
     index.renew(context.jobs)
-    depth = context.config.queue_depth.get(action)
+    failed = FailedShapes(context.session.conditions, context.profiles, by_priority=by_priority)
     line = JobQueue(
-        context.session, candidates, context.totals, context.smallest_device, key=context.job_key, depth=depth
+        context.session,
+        candidates,
+        context.totals,
+        context.smallest_device,
+        key=context.job_key,
+        depth=context.config.queue_depth.get(action),
+        dismiss=lambda job: failed.covers(scope(job), job),
     )
-    failed = FailedShapes(context.session.conditions)
     context.spent = 0
     while (job := line.pop()) is not None:
         tasks = job.root.next_tasks()
-        if not tasks or (allowed is not None and not allowed(job, tasks)) or failed.covers(scope(job), job, tasks):
+        if not tasks or (allowed is not None and not allowed(job, tasks)) or failed.covers(scope(job), job):
             continue
         outcome = attempt(context, index, job, tasks)
         if outcome is None:
-            failed.add(scope(job), job, tasks)
+            failed.add(scope(job), job)
             continue
         index.renew(book(context, action, job, outcome))
 

@@ -55,6 +55,10 @@ class GangNode:
         """The topology rules of the tree, as a value to compare."""
         return (self.topology, tuple(child.rules for child in self.children)) if self.children else self.topology
 
+    @property
+    def ruled(self) -> bool:
+        return self.topology is not None or self.constrained_below
+
     def holds(self, task: "TaskState") -> bool:
         """Whether the pod belongs to this part of the tree."""
         node: GangNode | None = task.leaf

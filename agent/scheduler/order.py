@@ -96,7 +96,11 @@ def job_key(job: JobState) -> Key:
 
 
 class JobQueue:
-    """All candidate jobs; ``pop`` gives the one whose turn it is, as entitlements stand at that moment."""
+    """All candidate jobs; ``pop`` gives the one whose turn it is, as entitlements stand at that moment.
+
+    ``depth``: only so many first jobs of each queue. ``fixed``: requests to reckon with instead of the jobs' own.
+    ``dismiss``: jobs that need not be tried any more leave the line without a turn.
+    """
 
     def __init__(
         self,
@@ -107,12 +111,14 @@ class JobQueue:
         key: Callable[[JobState], Key] = job_key,
         depth: int | None = None,
         fixed: Mapping[JobState, tuple[int, int, int]] | None = None,
+        dismiss: Callable[[JobState], bool] | None = None,
     ) -> None:
         self._session = session
         self._totals = totals
         self._device_memory = device_memory
         self._key = key
         self._fixed = fixed or {}
+        self._dismiss = dismiss
         self._jobs: dict[QueueState, list[tuple[Key, int, JobState]]] = {}
         self._heaps: dict[QueueState | None, list[tuple[Key, int, int, QueueState]]] = {}
         self._version: dict[QueueState, int] = {}
@@ -175,8 +181,12 @@ class JobQueue:
         if queue.children:
             top = self._top(queue)
             return None if top is None else self._best[top]
-        heap = self._jobs.get(queue)
-        return heap[0][2] if heap else None
+        heap, dismiss = self._jobs.get(queue), self._dismiss
+        while heap:
+            if dismiss is None or not dismiss(heap[0][2]):
+                return heap[0][2]
+            heapq.heappop(heap)
+        return None
 
     def _top(self, parent: QueueState | None) -> QueueState | None:
         heap = self._heaps.get(parent)

@@ -17,7 +17,7 @@ from agent.scheduler.victims import Batch, VictimIndex, VictimWalk
 
 def reclaim(context: Context) -> None:
     """Let each waiting job reclaim, in turn."""
-    evict.run(context, "reclaim", _attempt, lambda job: job.queue)
+    evict.run(context, "reclaim", _attempt, lambda job: job.queue, by_priority=False)
 
 
 def _attempt(context: Context, index: VictimIndex, job: JobState, tasks: list[TaskState]) -> Outcome | None:

@@ -19,11 +19,18 @@ from django.test import Client
 from django.urls import resolve
 from django_tenants.utils import tenant_context
 
+from access.actors import user_actor
 from access.guard import PUBLIC, needs
 from access.models import AccessRule, Application, AuditEntry, User, UserSession
+from access.services.access_keys import create_key
 from access.services.applications import create_application
 from access.services.bootstrap import system_actor
+from access.services.groups import create_group
+from access.services.providers import create_provider
+from access.services.roles import create_role
+from access.services.webhooks import create_webhook
 from clusters.models import Node
+from clusters.services.topologies import create_topology
 from tests.architecture.test_routes_are_guarded import ROUTES
 from tests.conftest import Home, grant
 from tests.fixtures_rooms import (
@@ -41,6 +48,7 @@ from tests.fixtures_rooms import (
 from workloads.models import Pod, Workload
 
 pytestmark = pytest.mark.services
+REST = ("/api/", "/v1/")
 KINDS = ("training", "distributed", "workspace")
 FAR = 900_000
 """Where the other tenant's numbers begin, so that none of them is one of ours by chance."""
@@ -98,7 +106,7 @@ def furnish(mark: str, home: Home) -> World:
         tell(cluster, "Event", event_report(pods[kind].uid, message=mark))
     for topic in ("inventory", "workloads", "events"):
         take(topic)
-    application, _ = create_application(actor=system_actor(), name="an application")
+    application, _ = create_application(actor=system_actor(), name="an-application")
     home.browser()
     node, user = Node.objects.get(), User.objects.get(email="bob@example.test")
     grant(user.email, "viewer")
@@ -113,14 +121,34 @@ def furnish(mark: str, home: Home) -> World:
         "node_int": node.pk,
         "node_uuid": node.uid,
         "node_pool_id": cluster.node_pools.get(name="default").pk,
+        "topology_id": create_topology(
+            actor=system_actor(), cluster=cluster, name="fabric", levels=("example.com/rack",)
+        ).pk,
         "pod_id": Pod.objects.get(workload=rows["training"]).uid,
         "user_id": user.pk,
         "account_id": application.pk,
         "session_id": UserSession.objects.filter(user__email="alice@example.test").latest("created_at").pk,
         "rule_id": AccessRule.objects.order_by("pk").last().pk,
+        **furnish_people(mark),
     }
-    world.secrets = [mark, *(str(one) for one in world.ids.values() if len(str(one)) > 20)]
+    world.secrets = [mark, *(str(one) for name, one in world.ids.items() if len(str(one)) > 20 and name != "key")]
     return world
+
+
+def furnish_people(mark: str) -> dict[str, Any]:
+    """A key, a group, a role, a webhook and an identity provider."""
+    actor, alice = system_actor(), User.objects.get(email="alice@example.test")
+    key, _ = create_key(actor=user_actor(alice), name="a-key")
+    hook, _ = create_webhook(actor=actor, values={"name": "hook", "url": f"https://{mark}.example.com/"})
+    oidc = {"clientId": mark, "clientSecret": "s", "discoverDocumentUrl": f"https://{mark}.example.com/"}
+    return {
+        "key_id": key.pk,
+        "group_id": create_group(actor=actor, name="a group", description=mark).pk,
+        "role_id": create_role(actor=actor, values={"name": "a role", "permissionSets": ["workloads"]}).pk,
+        "webhook_id": hook.pk,
+        "alias": create_provider(actor=actor, values={"type": "oidc", "name": f"idp-{mark}", "oidcData": oidc}).alias,
+        "key": "browserSessionTimeout",
+    }
 
 
 def start_numbers_at(first: int) -> None:
@@ -165,13 +193,15 @@ def requests() -> Iterator[tuple[str, str, str]]:
 
 SCOPE_KINDS = "(?P<kind>cluster|department|project)"
 ALL = sorted(set(requests()))
-WITH_IDS = [item for item in ALL if "<" in item[1] and "<kind>" not in item[1]]
+SAME_FOR_ALL = ("<kind>", "<str:key>")
+"""Parameters that name no object of a tenant."""
+WITH_IDS = [item for item in ALL if "<" in item[1] and not any(part in item[1] for part in SAME_FOR_ALL)]
 WITHOUT_IDS = [item for item in ALL if item not in WITH_IDS]
 
 
 def ask(clients: dict[str, Client], method: str, path: str, body: Any = None) -> HttpResponse:
     """Through the API's client or the browser's, as the path wants."""
-    if path.startswith("/api/"):
+    if path.startswith(REST):
         client = clients["api"]
         return client.generic(method, path, json.dumps(body or BODY), content_type="application/json")
     return clients["browser"].generic(method, path, "", content_type="application/x-www-form-urlencoded")
@@ -314,7 +344,7 @@ def test_a_token_of_the_other_is_refused_on_every_route(acme: Home, globex: Home
     answers = {
         (method, route): ask(clients, method, ours.path(route, kind)).status_code
         for method, route, kind in ALL
-        if route.startswith("api/")
+        if f"/{route}".startswith(REST)
     }
     assert {key: status for key, status in answers.items() if status not in REFUSED} == {}
 
@@ -326,7 +356,7 @@ def test_a_session_of_the_other_is_refused_on_every_page(acme: Home, globex: Hom
     clients = {"api": acme.client(), "browser": browser}
     answers = {}
     for method, route, kind in ALL:
-        if not route.startswith("api/"):
+        if not f"/{route}".startswith(REST):
             answer = ask(clients, method, ours.path(route, kind))
             answers[method, route] = (answer.status_code, answer.headers.get("Location", "")[:7])
     assert {key: seen for key, seen in answers.items() if seen != (302, "/login/")} == {}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from agent.wire.labels import SCHEDULER_NAMES
 
-ROLES = ("link", "operator", "scheduler", "metrics", "webhook")
+ROLES = ("link", "operator", "scheduler", "metrics", "webhook", "activator")
 COMMANDS = ("install", "uninstall", "reserve")
 PLACEMENTS = ("binpack", "spread")
 
@@ -25,6 +25,7 @@ class Settings:
     ``placement_*``: for nodes of the default pool, where no NodePool object says otherwise.
     ``webhook_host``: where the API server reaches the webhook of a process outside of the cluster; "" = the address
     from which this process reaches the API server. ``webhook_port`` 0 = any free one.
+    ``activator_host``, ``activator_port``: the same for requests to inference workloads; from pods, in their case.
     ``reservation_image``: of the pods that hold shared GPUs; this agent's own image. Not needed on simulated nodes.
     """
 
@@ -46,6 +47,8 @@ class Settings:
     reservation_image: str = ""
     webhook_host: str = ""
     webhook_port: int = 0
+    activator_host: str = ""
+    activator_port: int = 0
 
 
 class BadSetting(ValueError):
@@ -78,6 +81,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         gpu_reservations=env.get("gpu_reservations", "true") == "true",
         reservation_image=env.get("reservation_image", ""),
         webhook_host=env.get("webhook_host", ""),
+        activator_host=env.get("activator_host", ""),
+        activator_port=_number("activator_port", env.get("activator_port", "0"), 0, 65535),
         webhook_port=_number("webhook_port", env.get("webhook_port", "0"), 0, 65535),
     )
     _check(settings)

@@ -26,7 +26,7 @@ from local.process import ProcessSpec
 from local.rest import Rest, RestError
 from local.state import State
 
-ROLES = ("link", "operator", "scheduler", "metrics", "webhook")
+ROLES = ("link", "operator", "scheduler", "metrics", "webhook", "activator")
 NAMESPACE, ACCOUNT = "runai", "runai-agent"
 
 

@@ -12,11 +12,13 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from agent.kube import auth
 from agent.kube.errors import Gone, KubeError, Unauthorized, Unreachable, error_of
@@ -75,6 +77,8 @@ class KubeClient:
         self._streams: aiohttp.ClientSession | None = None
         self.requests: Counter[tuple[str, int]] = Counter()
         """Requests by method and status (0: no answer), for metrics and benchmarks."""
+        self.bytes: Counter[str] = Counter()
+        """Bytes of bodies, "sent" and "received"."""
 
     @classmethod
     def connect(cls, kubeconfig: str | None = None, *, user_agent: str = "runai-agent", in_flight: int = 64) -> Self:
@@ -260,6 +264,19 @@ class KubeClient:
         body = _encode({"apiVersion": "v1", "kind": "Binding", "metadata": meta, "target": target})
         await self._call("POST", POD.path(namespace, pod, "binding"), body=body)
 
+    def through(
+        self, namespace: str, pod: str, port: int, *, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """A request to a pod through the API server, for processes that do not reach pods themselves. Not repeated.
+
+        ``path`` with its query, as it came. Needs ``pods/proxy``."""
+        if self._streams is None:
+            raise RuntimeError("KubeClient is used outside of 'async with'")
+        url = URL(f"{self._credentials.server}{POD.path(namespace, f'{pod}:{port}', 'proxy')}{path}", encoded=True)
+        return self._streams.request(
+            method, url, headers={**headers, **self._headers(False)}, data=body, allow_redirects=False
+        )
+
     # ---- the wire ------------------------------------------------------------------------------------------------
 
     async def _call(
@@ -307,6 +324,7 @@ class KubeClient:
             async with self._short.request(method, url, params=params, data=body, headers=headers) as response:
                 data = await response.read()
                 self.requests[method, response.status] += 1
+                self.bytes.update(sent=len(body or b""), received=len(data))
                 if response.status < 400:
                     return data
                 raise error_of(response.status, _status_body(data), _retry_after(response))
@@ -327,6 +345,7 @@ class KubeClient:
                 if response.status >= 400:
                     raise error_of(response.status, _status_body(await response.read()), _retry_after(response))
                 async for chunk in response.content.iter_any():
+                    self.bytes["received"] += len(chunk)
                     yield chunk
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self.requests["STREAM", 0] += 1

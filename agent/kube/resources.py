@@ -46,6 +46,7 @@ PERSISTENT_VOLUME_CLAIM = Resource("PersistentVolumeClaim", "persistentvolumecla
 RESOURCE_QUOTA = Resource("ResourceQuota", "resourcequotas")
 LIMIT_RANGE = Resource("LimitRange", "limitranges")
 ENDPOINTS = Resource("Endpoints", "endpoints")
+ENDPOINT_SLICE = Resource("EndpointSlice", "endpointslices", "discovery.k8s.io")
 
 DEPLOYMENT = Resource("Deployment", "deployments", "apps")
 REPLICA_SET = Resource("ReplicaSet", "replicasets", "apps")

@@ -20,7 +20,7 @@ import structlog
 from agent.kube.cache import Change, Store
 from agent.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, KubeError, NotFound
 from agent.kube.protocol import Kube, Obj
-from agent.kube.resources import EVENT, NODE, POD, POD_GROUP, SERVICE, WORKLOAD
+from agent.kube.resources import CONFIG_MAP, EVENT, NODE, POD, POD_GROUP, SERVICE, WORKLOAD
 from agent.kube.watch import Informers
 from agent.operator.facts import NodeFacts, PodFacts, group_facts, node_facts, number, pod_facts
 from agent.operator.lifecycle import Decision, decide
@@ -77,7 +77,9 @@ class Workloads:
         """Status last written, by uid: the cache may lag behind it."""
         self.workloads: Store = informers.store(WORKLOAD)
         self._nodes: Store = informers.store(NODE)
-        self._services: Store = informers.of(SERVICE, labels=f"{labels.MANAGED_BY}={labels.MANAGED_BY_OPERATOR}").store
+        mine = f"{labels.MANAGED_BY}={labels.MANAGED_BY_OPERATOR}"
+        self._services: Store = informers.of(SERVICE, labels=mine).store
+        self._config_maps: Store = informers.of(CONFIG_MAP, labels=mine).store
         self._pods: Store = informers.store(POD)
         self.workloads.on_change(self._workload_changed)
         self._pods.on_change(self._pod_changed)
@@ -203,7 +205,7 @@ class Workloads:
         return NOTHING
 
     def _have(self, kind: str, meta: Obj) -> Obj | None:
-        store = {"Pod": self._pods, "Service": self._services}.get(kind)
+        store = {"Pod": self._pods, "Service": self._services, "ConfigMap": self._config_maps}.get(kind)
         if store is not None:
             return store.get(meta["name"], meta["namespace"])
         return self._groups_of.get(meta["ownerReferences"][0]["uid"], {}).get(meta["name"])
@@ -218,7 +220,7 @@ class Workloads:
 
     async def _is_mine(self, want: Obj) -> bool:
         """An object that the cache does not show: ours from before a crash, on its way out, or another's."""
-        resource = {"Pod": POD, "Service": SERVICE}.get(want["kind"], POD_GROUP)
+        resource = {"Pod": POD, "Service": SERVICE, "ConfigMap": CONFIG_MAP}.get(want["kind"], POD_GROUP)
         try:
             have = await self._kube.get(resource, want["metadata"]["name"], want["metadata"]["namespace"])
         except NotFound:

@@ -57,6 +57,9 @@ class PodFacts:
     reason: str = ""
     message: str = ""
     image: str = ""
+    revision: str = ""
+    idle_since: datetime | None = None
+    """Since when its GPUs have done nothing."""
     memory_limit: str = ""
     gpu_milli: int = 0
     containers: tuple[ContainerFacts, ...] = ()
@@ -147,6 +150,8 @@ def pod_facts(pod: Manifest) -> PodFacts:
         reason=status.get("reason") or "",
         message=status.get("message") or "",
         image=first.get("image") or "",
+        revision=labels.get(names.REVISION) or "",
+        idle_since=moment((meta.get("annotations") or {}).get(names.GPU_IDLE_SINCE)),
         memory_limit=str(((first.get("resources") or {}).get("limits") or {}).get("memory") or ""),
         gpu_milli=gpu_milli(pod),
         containers=tuple(_container(item) for item in status.get("containerStatuses") or ()),

@@ -12,7 +12,7 @@ from agent.wire.codec import to_dict
 from agent.wire.reports import Condition, Dependency, RoleHealth
 
 VERSION = "0.1.0"
-ROLES = ("link", "operator", "scheduler", "metrics", "webhook")
+ROLES = ("link", "operator", "scheduler", "metrics", "webhook", "activator")
 LEASE_STALE = timedelta(seconds=20)
 
 Manifest = Mapping[str, Any]

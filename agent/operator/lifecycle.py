@@ -7,12 +7,14 @@ them and then deciding again, ends in the same place.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from agent.operator import names
+from agent.operator import names, services
 from agent.operator import pods as make
-from agent.operator.facts import PodFacts
+from agent.operator.facts import PodFacts, moment
+from agent.operator.limits import limits
+from agent.operator.load import Scale, scale
 from agent.operator.pods import Object
 from agent.operator.progress import Progress, Unit, leader_until, progress_of
 from agent.operator.workload import WorkloadView
@@ -47,12 +49,43 @@ class Decision:
     check_at: datetime | None = None
     """Look again then, even if nothing changes."""
     remove_workload: bool = False
+    end_code: str = ""
+    end_text: str = ""
+    """Why it ended, where no pod failed: a limit of its own."""
+    replicas: int | None = None
+    low_since: datetime | None = None
+    revision: str | None = None
+    updating: bool = False
+    """Pods of an earlier revision still run."""
     fresh: bool = False
     """Attempts and successes so far no longer count: it was stopped after its end."""
 
 
 def decide(view: WorkloadView, pods: Sequence[PodFacts], now: datetime) -> Decision:
     """The next steps for one workload. Pure: same view, pods and time, same decision."""
+    scaled = _scaled(view, now)
+    if scaled is not None:
+        view = replace(view, status=replace(view.status, replicas=scaled.replicas))
+    decision = _decide(view, pods, now)
+    if view.spec.type != "inference":
+        return decision
+    decision = replace(decision, revision=view.template)
+    if scaled is None:
+        return decision
+    check = [at for at in (decision.check_at, scaled.check_at) if at is not None]
+    low = scaled.low_since
+    return replace(decision, replicas=scaled.replicas, low_since=low, check_at=min(check, default=None))
+
+
+def _scaled(view: WorkloadView, now: datetime) -> Scale | None:
+    rule = view.spec.autoscaling
+    if rule is None or view.spec.type != "inference" or view.errors or view.spec.suspend or view.deleting:
+        return None
+    since = moment(view.status.started_at) or view.created_at
+    return scale(rule, view.replicas, view.load, now, low_since=moment(view.status.low_since), since=since)
+
+
+def _decide(view: WorkloadView, pods: Sequence[PodFacts], now: datetime) -> Decision:
     progress = progress_of(view, pods, now)
     if view.deleting:
         return Decision(progress)
@@ -62,6 +95,10 @@ def decide(view: WorkloadView, pods: Sequence[PodFacts], now: datetime) -> Decis
         return Decision(progress, blocked=blocked[1], blocked_code=blocked[0], end=blocked[2])
     if ended := _end(view, progress, now):
         return _ended(view, progress, pods, ended, now)
+    for limit in limits(view, pods):
+        if limit.due <= now:
+            ended_by = _ended(view, progress, pods, Phase.FAILED, now)
+            return replace(ended_by, end_code=limit.code, end_text=limit.text, failed_pod=None)
     return _running(view, progress, pods, now)
 
 
@@ -105,7 +142,7 @@ def _end(view: WorkloadView, progress: Progress, now: datetime) -> Phase | None:
     """Completed or Failed are for good: they are read back from the status when the pods are gone."""
     if _was_final(view) and not _was_invalid(view):
         return view.status.phase
-    if all(unit.succeeded for unit in progress.units) and view.restart_policy != "Always":
+    if progress.units and all(unit.succeeded for unit in progress.units) and view.restart_policy != "Always":
         return Phase.COMPLETED
     if progress.failures > view.backoff_limit:
         return Phase.FAILED
@@ -129,7 +166,7 @@ def image_error(pod: PodFacts) -> bool:
 def _ended(view: WorkloadView, progress: Progress, pods: Sequence[PodFacts], end: Phase, now: datetime) -> Decision:
     """What still runs is stopped; finished pods stay for their logs until the time to live is over."""
     failed_pod = (_image_failure(progress, now) or progress.last_failure) if end is Phase.FAILED else None
-    active = tuple(pod for pod in pods if pod.active and not pod.deleting)
+    active = _to_clean(view, pods)
     over = _expires(view, pods, now)
     if over is None or over > now or not _was_final(view):  # the end is told before it is cleared away
         return Decision(progress, end=end, delete=active, failed_pod=failed_pod, check_at=over)
@@ -142,6 +179,14 @@ def _ended(view: WorkloadView, progress: Progress, pods: Sequence[PodFacts], end
         failed_pod=failed_pod,
         remove_workload=not view.managed,
     )
+
+
+def _to_clean(view: WorkloadView, pods: Sequence[PodFacts]) -> tuple[PodFacts, ...]:
+    """What goes when it has ended: what runs, unless the clean-pod policy of a distributed workload says otherwise."""
+    policy = view.spec.clean_pod_policy if view.gang else None
+    if policy == "None":
+        return ()
+    return tuple(pod for pod in pods if not pod.deleting and (pod.active or policy == "All"))
 
 
 def _expires(view: WorkloadView, pods: Sequence[PodFacts], now: datetime) -> datetime | None:
@@ -165,9 +210,12 @@ def _running(view: WorkloadView, progress: Progress, pods: Sequence[PodFacts], n
     delete = [pod for step in steps for pod in step.delete]
     delete += [pod for pod in progress.strays if pod.active]
     delete += [pod for pod in pods if pod.pool != view.pool and not pod.scheduled and pod.active]
+    outdated = _outdated(view, pods)
+    delete += _next_to_update(view, pods, outdated)
     return Decision(
         progress,
-        create=tuple(obj for step in steps for obj in step.create),
+        create=(*_shared_objects(view), *(obj for step in steps for obj in step.create)),
+        updating=bool(outdated),
         delete=tuple({pod.uid: pod for pod in delete if not pod.deleting}.values()),
         wanted=wanted,
         retry_at=min(waiting, default=None),
@@ -185,7 +233,31 @@ def _deadlines(view: WorkloadView, pods: Sequence[PodFacts], now: datetime) -> l
         found += [pod.unschedulable_since + POOL_PATIENCE for pod in pods if pod.unschedulable_since]
     if until := leader_until(view, pods):
         found.append(until)
+    found += [limit.due for limit in limits(view, pods)]
     return [at for at in found if at > now]
+
+
+def _shared_objects(view: WorkloadView) -> list[Object]:
+    """What all pods of the workload need or are reached by."""
+    common, owner = make.common_labels(view), make.owner_reference(view)
+    found = [services.port_service(view, common, owner), services.host_file(view, common, owner)]
+    return [obj for obj in found if obj is not None]
+
+
+def _outdated(view: WorkloadView, pods: Sequence[PodFacts]) -> list[PodFacts]:
+    if view.spec.type != "inference":
+        return []
+    return [pod for pod in pods if pod.active and not pod.deleting and pod.revision != view.template]
+
+
+def _next_to_update(view: WorkloadView, pods: Sequence[PodFacts], outdated: list[PodFacts]) -> list[PodFacts]:
+    """One pod after the other: the next goes when all others answer; those that do not answer anyway go first."""
+    idle = [pod for pod in outdated if not pod.ready]
+    if idle or not outdated:
+        return idle[:1]
+    current = [pod for pod in pods if pod.active and not pod.deleting]
+    all_up = len(current) >= view.completions and all(pod.ready for pod in current)
+    return [max(outdated, key=lambda pod: pod.index)] if all_up else []
 
 
 def _pool(view: WorkloadView, pods: Sequence[PodFacts], now: datetime) -> tuple[str, bool]:

@@ -31,6 +31,15 @@ def pod_group_name(workload: str, attempt: int) -> str:
     return bounded(f"{workload}-r{attempt}" if attempt else workload)
 
 
+def port_service_name(workload: str, gang: bool) -> str:
+    """Service of the exposed ports: named like the workload, unless that is the gang's headless one."""
+    return bounded(f"{service_name(workload)}-ports") if gang else service_name(workload)
+
+
+def host_file_name(workload: str) -> str:
+    return bounded(f"{workload}-hosts")
+
+
 def service_name(workload: str) -> str:
     """Headless service of a gang. A service's name starts with a letter; a workload's may start with a digit."""
     return bounded(workload if workload[:1].isalpha() else f"w-{workload}")

@@ -66,6 +66,9 @@ def status_of(view: WorkloadView, decision: Decision, seen: Observation, now: da
         attempts={} if view.spec.suspend else decision.progress.attempts,
         succeeded_indexes=_succeeded(view, decision),
         node_pool=decision.node_pool,
+        replicas=decision.replicas,
+        low_since=_stamp(decision.low_since) if decision.low_since else None,
+        revision=decision.revision,
         project=view.project.name if view.project else None,
         gpus=_decimal(sum(pod.gpu_milli for pod in holding)),
     )
@@ -85,6 +88,8 @@ def find(view: WorkloadView, decision: Decision, seen: Observation, now: datetim
     if decision.end is not None:
         return _ended(view, decision, seen)
     mine = [pod for pod in seen.pods if pod.name in decision.wanted]
+    if decision.replicas == 0 and not mine:
+        return Finding(Phase.RUNNING, "scaled to zero: the next request starts a pod")
     if not mine:
         return _nothing_yet(view, decision, seen, now)
     return _alive(view, decision, seen, mine)
@@ -97,6 +102,8 @@ def _ended(view: WorkloadView, decision: Decision, seen: Observation) -> Finding
         done = view.completions
         text = "completed" if done == 1 else f"completed: {done} of {done} pods succeeded"
         return Finding(Phase.COMPLETED, text + _made_up(seen))
+    if decision.end_text:
+        return Finding(Phase.FAILED, decision.end_text, (ReasonReport(decision.end_code, decision.end_text),))
     code, text = causes.failure(decision.failed_pod) if decision.failed_pod else ("Failed", "failed")
     failures = decision.progress.failures
     if failures > 1:
@@ -143,8 +150,13 @@ def _alive(view: WorkloadView, decision: Decision, seen: Observation, mine: Sequ
     troubles = [found for pod in mine if not pod.deleting if (found := _trouble(pod, seen.nodes)) is not None]
     if troubles:
         return _troubled(troubles, running, expected)
+    if view.spec.min_replicas is not None and view.minimum <= len(running) < expected:
+        text = f"{len(running)} of {causes.count(expected, 'pod')} running; it is elastic from {view.minimum} on"
+        return Finding(Phase.RUNNING, text)
     if (not running or (view.gang and _first_time(view))) and (waiting or len(mine) < expected):
         return _pending(seen, waiting, mine, expected)
+    if decision.updating and running:
+        return Finding(Phase.UPDATING, f"updating: {len(running)} of {causes.count(expected, 'pod')} running")
     if not running:
         return _initializing(mine, seen, expected)
     if len(running) == expected:

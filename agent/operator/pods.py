@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.operator import names, rendezvous
+from agent.operator import names, rendezvous, volumes
+from agent.operator.services import HOST_FILE, needs_host_file
 from agent.operator.sharing import config_map_name, device_environment
-from agent.operator.workload import WorkloadView
+from agent.operator.workload import WorkloadView, shares_gpu
 from agent.wire import labels
-from agent.wire.objects import Compute, Toleration
+from agent.wire.objects import Compute, EnvVar, RoleSpec, Toleration
 
 Object = dict[str, Any]
 CONTAINER = "main"
@@ -56,7 +57,7 @@ def pod_group(view: WorkloadView, attempt: int) -> Object:
         },
         "spec": {
             "queue": labels.queue_name(view.project.name, view.pool),
-            "minMember": view.completions,
+            "minMember": view.minimum,
             "priorityClassName": view.priority_class,
             "preemptibility": view.preemptibility,
         },
@@ -92,21 +93,20 @@ def pod(view: WorkloadView, index: int, attempt: int) -> Object:
         "metadata": {
             "name": name,
             "namespace": view.namespace,
-            "labels": common_labels(view) | {labels.REPLICA_INDEX: str(index), labels.ATTEMPT: str(attempt)},
-            "annotations": _annotations(view, name, attempt),
+            "labels": common_labels(view)
+            | {labels.REPLICA_INDEX: str(index), labels.ATTEMPT: str(attempt)}
+            | ({labels.REVISION: view.template} if view.spec.type == "inference" else {}),
+            "annotations": _annotations(view, name, index, attempt),
             "ownerReferences": [owner_reference(view)],
         },
         "spec": _pod_spec(view, name, index),
     }
 
 
-def shares_gpu(compute: Compute) -> bool:
-    return compute.gpu_portion_milli is not None or compute.gpu_memory_mib is not None
-
-
-def _annotations(view: WorkloadView, name: str, attempt: int) -> dict[str, str]:
-    found = dict(view.spec.annotations or {}) | _gpu_annotations(view.spec.compute)
-    if shares_gpu(view.spec.compute):
+def _annotations(view: WorkloadView, name: str, index: int, attempt: int) -> dict[str, str]:
+    compute = view.compute_of(index)
+    found = dict(view.spec.annotations or {}) | _gpu_annotations(compute)
+    if shares_gpu(compute):
         found[labels.SHARED_GPU_CONFIG_MAP] = config_map_name(name)
     if view.submitted_by:
         found[labels.SUBMITTED_BY] = view.submitted_by
@@ -144,7 +144,18 @@ def _pod_spec(view: WorkloadView, name: str, index: int) -> Object:
     if view.gang:
         spec["hostname"] = names.host_name(view.name, index)
         spec["subdomain"] = names.service_name(view.name)
-    return {key: value for key, value in spec.items() if value != []}
+    more: Object = {
+        "volumes": [*volumes.volumes(view.spec), *_host_file_volume(view)],
+        "initContainers": volumes.init_containers(view.spec),
+        "imagePullSecrets": [{"name": secret} for secret in view.spec.image_pull_secrets],
+    }
+    return {key: value for key, value in (spec | more).items() if value != []}
+
+
+def _host_file_volume(view: WorkloadView) -> list[Object]:
+    if not needs_host_file(view):
+        return []
+    return [{"name": "host-file", "configMap": {"name": names.host_file_name(view.name)}}]
 
 
 _DEFAULT_POOL_AFFINITY: Object = {
@@ -192,27 +203,49 @@ def _toleration(item: Toleration) -> Object:
 
 
 def _container(view: WorkloadView, name: str, index: int) -> Object:
-    spec = view.spec
-    devices = device_environment(config_map_name(name)) if shares_gpu(spec.compute) else []
+    spec, compute = view.spec, view.compute_of(index)
+    master = spec.master if view.gang and index == 0 and spec.master is not None else RoleSpec()
+    own = bool(master.command or master.args)
+    devices = device_environment(config_map_name(name)) if shares_gpu(compute) else []
     container: Object = {
         "name": CONTAINER,
-        "image": spec.image,
-        "env": devices + _environment(view, index),
-        "resources": _resources(spec.compute),
+        "image": master.image or spec.image,
+        "env": devices + _environment(view, index, master.environment),
+        "resources": _resources(compute),
     }
-    optional = {
-        "command": list(spec.command),
-        "args": list(spec.args),
+    mounted = volumes.mounts(spec)
+    if needs_host_file(view):
+        mounted.append({"name": "host-file", "mountPath": volumes.HOST_FILE_FOLDER, "readOnly": True})
+    ports = [{"containerPort": port.container} | ({"name": port.name} if port.name else {}) for port in spec.ports]
+    optional: Object = {
+        "command": list(master.command if own else spec.command),
+        "args": list(master.args if own else spec.args),
         "workingDir": spec.working_dir,
         "imagePullPolicy": spec.image_pull_policy,
+        "volumeMounts": mounted,
+        "ports": ports,
+        "readinessProbe": _readiness(view),
     }
     return container | {key: value for key, value in optional.items() if value}
 
 
-def _environment(view: WorkloadView, index: int) -> list[Object]:
+def _readiness(view: WorkloadView) -> Object:
+    """A pod takes requests when it answers on its first port: over HTTP where a path is given."""
+    spec = view.spec
+    if not spec.ports or not (spec.readiness_path or spec.type == "inference"):
+        return {}
+    port = spec.ports[0].container
+    check: Object = {"httpGet": {"path": spec.readiness_path, "port": port}}
+    if not spec.readiness_path:
+        check = {"tcpSocket": {"port": port}}
+    return check | {"periodSeconds": 1, "failureThreshold": 3}
+
+
+def _environment(view: WorkloadView, index: int, more: tuple[EnvVar, ...]) -> list[Object]:
     """Ours first; a variable of the same name in the spec wins."""
     assert view.project is not None
-    whole = 0 if shares_gpu(view.spec.compute) else view.spec.compute.gpu_devices
+    compute = view.compute_of(index)
+    whole = 0 if shares_gpu(compute) else compute.gpu_devices
     variables = {
         "JOB_NAME": view.name,
         "JOB_UUID": view.id,
@@ -227,11 +260,28 @@ def _environment(view: WorkloadView, index: int) -> list[Object]:
             workers=view.completions,
             gpus=whole,
             framework=view.spec.framework,
+            minimum=view.minimum,
         )
+        if needs_host_file(view):
+            file = f"{volumes.HOST_FILE_FOLDER}/{HOST_FILE}"
+            variables |= {"OMPI_MCA_orte_default_hostfile": file, "HYDRA_HOST_FILE": file, "RUNAI_MPI_HOSTFILE": file}
     else:
         variables["JOB_COMPLETION_INDEX"] = str(index)
-    variables |= {variable.name: variable.value for variable in view.spec.environment}
-    return [{"name": name, "value": value} for name, value in variables.items()]
+    given = {variable.name: variable for variable in (*view.spec.environment, *more)}
+    ours = [{"name": name, "value": value} for name, value in variables.items() if name not in given]
+    return ours + [_variable(variable) for variable in given.values()]
+
+
+def _variable(variable: EnvVar) -> Object:
+    if variable.secret:
+        source: Object = {"secretKeyRef": {"name": variable.secret, "key": variable.key}}
+    elif variable.config_map:
+        source = {"configMapKeyRef": {"name": variable.config_map, "key": variable.key}}
+    elif variable.field_path:
+        source = {"fieldRef": {"fieldPath": variable.field_path}}
+    else:
+        return {"name": variable.name, "value": variable.value}
+    return {"name": variable.name, "valueFrom": source}
 
 
 def _resources(compute: Compute) -> Object:

@@ -20,9 +20,10 @@ def member_address(workload: str, namespace: str, index: int) -> str:
 
 
 def environment(
-    workload: str, namespace: str, *, index: int, workers: int, gpus: int, framework: str | None
+    workload: str, namespace: str, *, index: int, workers: int, gpus: int, framework: str | None, minimum: int = 0
 ) -> dict[str, str]:
-    """Variables for member ``index`` of ``workers``; ``gpus`` whole devices per pod (0: one process)."""
+    """Variables for member ``index`` of ``workers``; ``gpus`` whole devices per pod (0: one process); ``minimum``:
+    members with which an elastic gang goes on (0: all)."""
     master = member_address(workload, namespace, 0)
     variables = {
         "MASTER_ADDR": master,
@@ -45,15 +46,15 @@ def environment(
             members = [member_address(workload, namespace, number) for number in range(1, workers)]
             variables |= {"WORKER_ADDRS": ",".join(members), "WORKER_PORT": str(PORT)}
         case _:
-            variables |= _torchrun(master, index, workers, max(1, gpus))
+            variables |= _torchrun(master, index, workers, max(1, gpus), minimum or workers)
     return variables
 
 
-def _torchrun(master: str, index: int, workers: int, processes: int) -> dict[str, str]:
+def _torchrun(master: str, index: int, workers: int, processes: int, minimum: int) -> dict[str, str]:
     return {
         "PET_MASTER_ADDR": master,
         "PET_MASTER_PORT": str(PORT),
-        "PET_NNODES": str(workers),
+        "PET_NNODES": str(workers) if minimum >= workers else f"{minimum}:{workers}",
         "PET_NODE_RANK": str(index),
         "PET_NPROC_PER_NODE": str(processes),
     }

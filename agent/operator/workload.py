@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,13 +10,15 @@ from datetime import datetime
 from typing import Any
 
 from agent.operator.facts import moment
+from agent.operator.load import Load, read_load
+from agent.operator.rules import environment_problems, problems_of_parts
 from agent.wire import labels as names
 from agent.wire.codec import from_dict
 from agent.wire.objects import (
     DEFAULT_BACKOFF_LIMIT,
     DEFAULT_PRIORITY_CLASS,
-    PRIORITIES,
     FRAMEWORKS,
+    PRIORITIES,
     WORKLOAD_TYPES,
     Compute,
     ProjectSpec,
@@ -28,7 +31,6 @@ MAX_PODS = 10_000
 MAX_COMMAND = 65_536
 """Bytes of command and arguments: they come with every pod, and Linux takes no more than 128 KiB in one argument."""
 _IMAGE = re.compile(r"[A-Za-z0-9][^\s]*")
-_ENV = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,12 @@ class WorkloadStatus:
     """Completed indexes of a training with several completions, e.g. ``0-3,7``."""
     node_pool: str = ""
     """The pool it is tried in now, when it names several."""
+    replicas: int | None = None
+    """Pods that the autoscaler wants; None before it has spoken."""
+    low_since: str | None = None
+    """Since when fewer would do."""
+    revision: str | None = None
+    """Hash of the template that its pods are made from (inference)."""
     project: str | None = None
     gpus: str = "0"
     """GPUs it holds, for people."""
@@ -88,6 +96,7 @@ class WorkloadView:
     """What is wrong with the spec, each naming its field; nothing is made for such a workload."""
     project: ProjectView | None = None
     submitted_by: str = ""
+    load: Load | None = None
 
     @property
     def key(self) -> str:
@@ -109,8 +118,54 @@ class WorkloadView:
         return self.spec.restart_policy or default
 
     @property
+    def shares_gpu(self) -> bool:
+        return shares_gpu(self.spec.compute)
+
+    def compute_of(self, index: int) -> Compute:
+        """What pod ``index`` asks for: the first of a gang may ask for something else."""
+        master = self.spec.master if self.gang and index == 0 else None
+        return master.compute if master is not None and master.compute is not None else self.spec.compute
+
+    @property
+    def template(self) -> str:
+        """Hash of what a change of makes new pods necessary."""
+        spec = self.spec
+        parts: list[object] = [
+            spec.image,
+            spec.image_pull_policy,
+            spec.command,
+            spec.args,
+            spec.working_dir,
+            spec.environment,
+        ]
+        parts += [spec.compute, spec.ports, spec.storage, spec.readiness_path, spec.shared_memory_mib]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:10]
+
+    @property
+    def minimum(self) -> int:
+        """Members with which a gang starts: all, unless it is elastic."""
+        return self.spec.min_replicas or self.completions
+
+    @property
+    def counts_requests(self) -> bool:
+        """Whether it scales by its requests: these then come through the activator, which counts them."""
+        scaling = self.spec.autoscaling
+        return scaling is not None and scaling.metric in ("concurrency", "throughput") and bool(self.spec.ports)
+
+    @property
+    def replicas(self) -> int:
+        """Pods that an inference workload should have now."""
+        scaling = self.spec.autoscaling
+        if scaling is None:
+            return 1
+        wanted = self.status.replicas if self.status.replicas is not None else max(1, scaling.min_replicas)
+        return max(scaling.min_replicas, min(wanted, scaling.max_replicas))
+
+    @property
     def completions(self) -> int:
         """Pods that must succeed, or of a gang and of services: pods that must run."""
+        if self.spec.type == "inference" and self.spec.workers is None:
+            return self.replicas
         if self.spec.workers is not None:
             return self.spec.workers
         return self.spec.completions or self.spec.parallelism or 1
@@ -118,6 +173,8 @@ class WorkloadView:
     @property
     def parallelism(self) -> int:
         if self.gang:
+            return self.completions
+        if self.spec.type == "inference":
             return self.completions
         return min(self.spec.parallelism or 1, self.completions)
 
@@ -143,6 +200,10 @@ class WorkloadView:
         return self.status.node_pool if self.status.node_pool in self.pools else self.pools[0]
 
 
+def shares_gpu(compute: Compute) -> bool:
+    return compute.gpu_portion_milli is not None or compute.gpu_memory_mib is not None
+
+
 _PRIORITY_BY_TYPE = {"workspace": "build", "inference": "inference"}
 
 
@@ -164,6 +225,7 @@ def read_workload(obj: Mapping[str, Any], project: ProjectView | None) -> Worklo
         status=_status(obj.get("status")),
         errors=errors,
         project=project,
+        load=read_load(meta.get("annotations") or {}),
         submitted_by=(meta.get("annotations") or {}).get(names.SUBMITTED_BY) or labels.get(names.SUBMITTED_BY) or "",
     )
 
@@ -219,22 +281,11 @@ def problems(spec: WorkloadSpec) -> list[str]:
         found.append(f"spec.preemptibility: {spec.preemptibility!r} given, allowed are preemptible, non-preemptible")
     if spec.priority_class is not None and spec.priority_class not in PRIORITIES:
         found.append(f"spec.priorityClass: {spec.priority_class!r} given, allowed are {', '.join(PRIORITIES)}")
-    found += _environment_problems(spec)
-    return found + _compute_problems(spec.compute)
+    found += environment_problems(spec.environment, "spec.environment")
+    return found + _compute_problems(spec.compute) + problems_of_parts(spec, _compute_problems)
 
 
-def _environment_problems(spec: WorkloadSpec) -> list[str]:
-    found, seen = [], set()
-    for index, variable in enumerate(spec.environment):
-        if not _ENV.fullmatch(variable.name):
-            found.append(f"spec.environment[{index}].name: {variable.name!r} is not a name of a variable")
-        elif variable.name in seen:
-            found.append(f"spec.environment[{index}].name: {variable.name!r} is given twice")
-        seen.add(variable.name)
-    return found
-
-
-def _compute_problems(compute: Compute) -> list[str]:
+def _compute_problems(compute: Compute, where: str = "spec.compute") -> list[str]:
     found = []
     for name, value in (
         ("gpuDevices", compute.gpu_devices),
@@ -244,18 +295,18 @@ def _compute_problems(compute: Compute) -> list[str]:
         ("memoryLimitBytes", compute.memory_limit_bytes),
     ):
         if value is not None and value < 0:
-            found.append(f"spec.compute.{name}: {value} given, must be at least 0")
+            found.append(f"{where}.{name}: {value} given, must be at least 0")
     portion, memory = compute.gpu_portion_milli, compute.gpu_memory_mib
     if portion is not None and not 1 <= portion <= 999:
-        found.append(f"spec.compute.gpuPortionMilli: {portion} given, must be 1 to 999 (a whole device leaves it out)")
+        found.append(f"{where}.gpuPortionMilli: {portion} given, must be 1 to 999 (a whole device leaves it out)")
     if memory is not None and memory < 1:
-        found.append(f"spec.compute.gpuMemoryMib: {memory} given, must be at least 1")
+        found.append(f"{where}.gpuMemoryMib: {memory} given, must be at least 1")
     if portion is not None and memory is not None:
-        found.append("spec.compute.gpuMemoryMib: give a portion of each device or its memory, not both")
+        found.append(f"{where}.gpuMemoryMib: give a portion of each device or its memory, not both")
     for name, request, limit in (
         ("cpuLimitMilli", compute.cpu_milli, compute.cpu_limit_milli),
         ("memoryLimitBytes", compute.memory_bytes, compute.memory_limit_bytes),
     ):
         if request is not None and limit is not None and limit < request:
-            found.append(f"spec.compute.{name}: {limit} given, below the request of {request}")
+            found.append(f"{where}.{name}: {limit} given, below the request of {request}")
     return found

@@ -143,6 +143,7 @@ def agent_rules() -> list[Obj]:
         _rule(["apps"], ["deployments", "replicasets", "statefulsets", "daemonsets"], _READ),
         _rule(["batch"], ["jobs", "cronjobs"], _READ),
         _rule(foreign, ["*"], _READ),
+        _rule(["discovery.k8s.io"], ["endpointslices"], [*_READ, "create", "patch", "update"]),
         _rule(["policy"], ["poddisruptionbudgets"], _READ),
         _rule(["rbac.authorization.k8s.io"], ["rolebindings"], _ALL),
         _rule(["rbac.authorization.k8s.io"], ["clusterroles"], _READ),

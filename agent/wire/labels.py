@@ -24,6 +24,9 @@ WORKLOAD_TYPE = "run.ai/workload-type"
 SUBMITTED_BY = "run.ai/submitted-by"
 REPLICA_INDEX = "run.ai/replica-index"
 ATTEMPT = "run.ai/attempt"
+REVISION = "run.ai/revision"
+GPU_IDLE_SINCE = "run.ai/gpu-idle-since"
+"""Annotation on pods: since when none of their GPUs has done anything; absent while they work."""
 
 # KAI's words, understood and written by the scheduler (kai.md section 1.3).
 QUEUE = "kai.scheduler/queue"

@@ -84,6 +84,63 @@ class NodePoolSpec:
 class EnvVar:
     name: str
     value: str = ""
+    secret: str | None = None
+    """Name of a Secret of the project; with ``key`` the value comes from there."""
+    config_map: str | None = None
+    key: str | None = None
+    field_path: str | None = None
+    """A field of the pod, such as ``status.podIP``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port of the container that others may reach through a Service named like the workload."""
+
+    container: int
+    service_type: str = "ClusterIP"
+    """``ClusterIP``, ``NodePort`` or ``LoadBalancer``."""
+    external: int | None = None
+    """Port of the Service (of the node for NodePort); None: as in the container."""
+    name: str | None = None
+    tool: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """Something mounted at ``path``. ``kind``: ``pvc``, ``hostPath``, ``nfs``, ``configMap``, ``secret``, ``emptyDir``,
+    ``git`` (cloned before the start) or ``s3`` (copied before the start)."""
+
+    kind: str
+    path: str
+    name: str | None = None
+    """Claim, ConfigMap or Secret."""
+    server: str | None = None
+    source: str | None = None
+    """Path on the host or NFS server, URL of a git repository, bucket of S3."""
+    revision: str | None = None
+    """Branch, tag or commit."""
+    secret: str | None = None
+    """Secret with credentials: ``username`` and ``password`` for git, ``AccessKeyId`` and ``SecretKey`` for S3."""
+    endpoint: str | None = None
+    sub_path: str | None = None
+    read_only: bool = False
+    size_mib: int | None = None
+    image: str | None = None
+    """Of the container that clones or copies; None: a common one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscaling:
+    """Replicas of an inference workload, by the load per replica. ``threshold``: requests in progress (concurrency),
+    requests a second (throughput) or percent of the GPU (gpu-utilization) that one replica should carry."""
+
+    min_replicas: int = 1
+    max_replicas: int = 1
+    metric: str | None = None
+    threshold: int = 1
+    scale_down_delay_seconds: int = 60
+    scale_to_zero_retention_seconds: int = 60
+    """After so long without a request the last replica goes, when ``min_replicas`` is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +165,17 @@ class Compute:
     cpu_limit_milli: int | None = None
     memory_bytes: int | None = None
     memory_limit_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSpec:
+    """What the first pod of a gang (master, chief, launcher) has different from the others; None: as the others."""
+
+    image: str | None = None
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    environment: tuple[EnvVar, ...] = ()
+    compute: Compute | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +212,26 @@ class WorkloadSpec:
     ttl_seconds_after_finished: int | None = None
     termination_grace_period_seconds: int | None = None
     suspend: bool = False
+    master: RoleSpec | None = None
+    min_replicas: int | None = None
+    """Elastic gang: it starts with so many pods and goes on with more up to ``workers``."""
+    slots_per_worker: int | None = None
+    """MPI: processes of a pod in the host file; None: one a GPU."""
+    clean_pod_policy: str | None = None
+    """Pods left when a distributed workload ends: ``None`` keeps those that run, ``Running`` (default) deletes them,
+    ``All`` deletes finished ones too."""
+    ports: tuple[Port, ...] = ()
+    storage: tuple[Mount, ...] = ()
+    autoscaling: Autoscaling | None = None
+    time_limit_seconds: int | None = None
+    """It fails when it has run for so long."""
+    idle_gpu_limit_seconds: int | None = None
+    """It fails when none of its GPUs did anything for so long."""
+    image_pull_secrets: tuple[str, ...] = ()
+    shared_memory_mib: int | None = None
+    """Size of ``/dev/shm``."""
+    readiness_path: str | None = None
+    """HTTP path on the first port that answers 200 when a pod can take requests."""
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
 
@@ -165,5 +253,9 @@ PRIORITIES: dict[str, int] = {
 
 DEFAULT_PRIORITY_CLASS = "train"
 FRAMEWORKS = ("pytorch", "tf", "tensorflow", "mpi", "xgboost", "jax")
+METRICS = ("concurrency", "throughput", "gpu-utilization")
+MOUNT_KINDS = ("pvc", "hostPath", "nfs", "configMap", "secret", "emptyDir", "git", "s3")
+SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer")
+CLEAN_POD_POLICIES = ("None", "Running", "All")
 WORKLOAD_TYPES = ("training", "workspace", "distributed", "inference")
 DEFAULT_BACKOFF_LIMIT = 6

@@ -46,6 +46,8 @@ class Live:
         async def apply() -> None:
             async with KubeClient.connect(str(self.cluster.kubeconfig)) as kube:
                 await install.install(kube, install.parse(manifest))
+                for obj in host_access():
+                    await kube.apply(obj, manager="test")
 
         asyncio.run(apply())
         self.account = str(self.cluster.service_account_kubeconfig("runai", "runai-agent"))
@@ -66,6 +68,21 @@ class Live:
 
     def connect(self) -> KubeClient:
         return KubeClient.connect(str(self.cluster.kubeconfig))
+
+
+def host_access() -> list[Obj]:
+    """Roles that run on the host reach pods through the API server only."""
+    from_host = [{"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["*"]}]
+    api, meta = "rbac.authorization.k8s.io", {"name": "local-host-access"}
+    role = {"apiVersion": f"{api}/v1", "kind": "ClusterRole", "metadata": meta, "rules": from_host}
+    binding = {
+        "apiVersion": f"{api}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": meta,
+        "subjects": [{"kind": "ServiceAccount", "name": "runai-agent", "namespace": "runai"}],
+        "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": "local-host-access"},
+    }
+    return [role, binding]
 
 
 async def until(question: Callable[[], Any], within: float = 60.0) -> Any:

@@ -119,7 +119,7 @@ def _user(rest: Rest, email: str) -> str:
     password = secrets.token_urlsafe(12)
     answer = _tolerating_conflict(rest, "/users", {"email": email, "password": password})
     if answer is not None:
-        return str(answer.get("tempPassword", password))
+        return str(answer.get("tempPassword") or password)
     found = next(item["id"] for item in rest.get("/users", filterBy=f"username=={email}") if item["username"] == email)
     return str(rest.post(f"/users/{found}/password").json()["tempPassword"])
 

@@ -18,7 +18,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class _Requests(Collector):
-    """Counts of API requests, read from the client when somebody asks."""
+    """Counts of API requests and their bytes, read from the client when somebody asks."""
 
     def __init__(self, kube: KubeClient) -> None:
         self._kube = kube
@@ -28,6 +28,10 @@ class _Requests(Collector):
         for (method, code), count in sorted(self._kube.requests.items()):
             family.add_metric([method, str(code)], count)
         yield family
+        volume = CounterMetricFamily("runai_api_bytes", "Bytes of Kubernetes API bodies.", labels=["direction"])
+        for direction, count in sorted(self._kube.bytes.items()):
+            volume.add_metric([direction], count)
+        yield volume
 
 
 async def serve(settings: Settings, health: Health, kube: KubeClient) -> None:

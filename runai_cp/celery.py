@@ -33,4 +33,6 @@ app.conf.update(
     },
     beat_schedule=BEAT,
 )
-app.autodiscover_tasks(["tenants", "series", "link", "access", "clusters", "projects", "workloads", "usage"])
+app.autodiscover_tasks(
+    ["runai_cp.platform", "tenants", "series", "link", "access", "clusters", "projects", "workloads", "usage"]
+)

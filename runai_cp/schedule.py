@@ -10,4 +10,5 @@ BEAT: dict[str, dict[str, object]] = {
     "workloads-prune": {"task": "workloads.tasks.prune", "schedule": 3600.0},
     "access-sweep": {"task": "access.tasks.sweep", "schedule": 5.0},
     "access-prune": {"task": "access.tasks.prune", "schedule": 3600.0},
+    "platform-sweep": {"task": "runai_cp.platform.tasks.sweep", "schedule": 300.0},
 }

@@ -60,8 +60,12 @@ ROOT_URLCONF = "runai_cp.urls"
 SHOW_PUBLIC_IF_NO_TENANT_FOUND = False
 WSGI_APPLICATION = "runai_cp.wsgi.application"
 
+PLATFORM_HOST = env.text("RUNAI_PLATFORM_HOST", "").lower()
+PLATFORM_CREDENTIALS_FILE = env.text("RUNAI_PLATFORM_CREDENTIALS_FILE", "")
+
 MIDDLEWARE = [
-    "django_tenants.middleware.main.TenantMainMiddleware",  # first: nothing may query before the schema is known
+    "runai_cp.platform.host.PlatformHostMiddleware",  # its host has no tenant
+    "django_tenants.middleware.main.TenantMainMiddleware",  # nothing may query before the schema is known
     "tenants.middleware.TenantStateMiddleware",
     "runai_cp.lib.middleware.RequestFactsMiddleware",
     "django.middleware.security.SecurityMiddleware",

@@ -10,6 +10,7 @@ _SENTENCES = {
     TenantState.CREATING: "This tenant is being set up; try again in a minute.",
     TenantState.SUSPENDED: "This tenant is suspended; ask your provider.",
     TenantState.DELETING: "This tenant is being deleted.",
+    TenantState.DELETED: "This tenant was deleted.",
 }
 
 

@@ -12,6 +12,7 @@ class TenantState(models.TextChoices):
     READY = "ready"
     SUSPENDED = "suspended"
     DELETING = "deleting"
+    DELETED = "deleted"
 
 
 def make_schema_name() -> str:
@@ -25,6 +26,8 @@ class Tenant(TenantMixin):
     name = models.CharField(max_length=63, unique=True)
     state = models.CharField(max_length=16, choices=TenantState.choices, default=TenantState.CREATING)
     created_at = models.DateTimeField(auto_now_add=True)
+    deleted_at = models.DateTimeField(null=True)
+    """The row of a deleted tenant stays: its id and its schema's name are never given again."""
 
     # Saving a row must not run migrations in the request: provisioning is a step of its own.
     auto_create_schema = False
@@ -46,3 +49,28 @@ class Domain(DomainMixin):
 
     def __str__(self) -> str:
         return self.domain
+
+
+class SchemaState(models.TextChoices):
+    CURRENT = "current"
+    FAILED = "failed"
+    SPARE = "spare"
+
+
+class TenantSchema(models.Model):
+    """Which migrations a schema has, as one hash: who is behind is one query (``tenants.rollout``).
+
+    A ``spare`` is a schema with all its tables that belongs to nobody yet: opening a tenant takes one.
+    """
+
+    schema_name = models.CharField(max_length=63, primary_key=True)
+    fingerprint = models.CharField(max_length=64, blank=True)
+    state = models.CharField(max_length=16, choices=SchemaState.choices, default=SchemaState.CURRENT)
+    error = models.TextField(blank=True)
+    """Why the last attempt failed; empty when it did not."""
+    attempts = models.PositiveIntegerField(default=0)
+    """Failed ones since the last success."""
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.schema_name} {self.state}"

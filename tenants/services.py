@@ -1,11 +1,18 @@
-"""Open a tenant: a row, a schema, its tables. What goes into them is ``runai_cp.platform``'s work."""
+"""The states of a tenant: opened (a row, a schema, its tables), suspended, resumed, closed.
+
+What goes into a new one, and what must end before one is dropped, is ``runai_cp.platform``'s work.
+"""
 
 import re
 
-from django.db import transaction
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.utils import timezone
 
-from runai_cp.lib.errors import Conflict, FieldError, Invalid
-from tenants.models import Domain, Tenant, TenantState, make_schema_name
+from runai_cp.lib.errors import Conflict, FieldError, Invalid, NotFound
+from tenants.models import Domain, Tenant, TenantSchema, TenantState, make_schema_name
+from tenants.rollout import remember
+from tenants.schemas import drop_schema, take_spare
 
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -26,11 +33,72 @@ def open_tenant(*, name: str, domains: tuple[str, ...]) -> Tenant:
         if taken:
             raise Conflict(f"Domain {', '.join(sorted(taken))} belongs to another tenant.")
         if tenant is None:
-            tenant = Tenant.objects.create(name=name, schema_name=make_schema_name())
+            tenant = Tenant.objects.create(name=name, schema_name=take_spare() or make_schema_name())
         for position, domain in enumerate(domains):
             Domain.objects.get_or_create(domain=domain, defaults={"tenant": tenant, "is_primary": position == 0})
-    tenant.create_schema(check_if_exists=True, verbosity=0)
+    if not TenantSchema.objects.filter(schema_name=tenant.schema_name).exists():
+        _make_schema(tenant)
     return tenant
+
+
+def _make_schema(tenant: Tenant) -> None:
+    """Schema and tables; one that a crash left half-made is finished."""
+    if tenant.create_schema(check_if_exists=True, verbosity=0) is False:
+        call_command("migrate_schemas", schema_name=tenant.schema_name, interactive=False, verbosity=0)
+    remember(tenant.schema_name)
+
+
+def find_tenant(name: str) -> Tenant:
+    """By name, whatever its state; a deleted one has no name any more. Raises ``NotFound``."""
+    tenant = Tenant.objects.exclude(state=TenantState.DELETED).filter(name=name).first()
+    if tenant is None:
+        raise NotFound(f"There is no tenant named {name!r}.")
+    return tenant
+
+
+def suspend(tenant: Tenant) -> None:
+    """Its people and programs are refused with a sentence; its clusters go on by themselves. Safe to repeat."""
+    _move(tenant, TenantState.SUSPENDED, {TenantState.READY, TenantState.SUSPENDED})
+
+
+def resume(tenant: Tenant) -> None:
+    _move(tenant, TenantState.READY, {TenantState.SUSPENDED, TenantState.READY})
+
+
+def begin_deletion(tenant: Tenant) -> None:
+    """Nothing of it answers from now on. There is no way back. Safe to repeat."""
+    _move(tenant, TenantState.DELETING, {*TenantState} - {TenantState.DELETED})
+
+
+def finish_deletion(tenant: Tenant) -> int:
+    """Drop the schema of a tenant that is being deleted, and give its name and hosts free; returns its tables' number.
+
+    Waits for a migration that is under way in the schema. Safe to repeat. Raises ``Conflict`` for any other state.
+    """
+    if tenant.state != TenantState.DELETING:
+        raise Conflict(f"The tenant {tenant.name} is {tenant.state}; its deletion must be asked for first.")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", [tenant.schema_name])
+        try:
+            tables = drop_schema(tenant.schema_name)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [tenant.schema_name])
+    with transaction.atomic():
+        Domain.objects.filter(tenant=tenant).delete()
+        TenantSchema.objects.filter(schema_name=tenant.schema_name).delete()
+        tenant.name = f"deleted {tenant.pk}"
+        tenant.state, tenant.deleted_at = TenantState.DELETED, timezone.now()
+        tenant.save(update_fields=["name", "state", "deleted_at"])
+    return tables
+
+
+def _move(tenant: Tenant, state: TenantState, allowed: set[TenantState]) -> None:
+    """Raises ``Conflict`` when the tenant is in a state from which that cannot be."""
+    changed = Tenant.objects.filter(pk=tenant.pk, state__in=allowed).update(state=state)
+    if not changed:
+        tenant.refresh_from_db(fields=["state"])
+        raise Conflict(f"The tenant {tenant.name} is {tenant.state}; it cannot become {state}.")
+    tenant.state = state
 
 
 def mark_ready(tenant: Tenant) -> None:

@@ -9,7 +9,7 @@ from access.grants import Actor
 from access.models import IdentityProvider, ProviderKind
 from access.permissions import require
 from access.roles import Action
-from access.services.audit import record
+from access.services.audit import MASK, record
 from access.services.scopes import root_scope
 from access.setting_keys import web_address
 from runai_cp.lib.crypto import seal, unseal
@@ -88,8 +88,10 @@ def secret_of(provider: IdentityProvider) -> str:
 
 
 def shape(row: IdentityProvider) -> dict[str, Any]:
-    """As the public API writes it, without the secret."""
+    """As the public API writes it, the secret masked; sent back, the mask means the secret that is there."""
     data = {key: value for key, value in row.data.items() if key != "metadataXmlFile"}
+    if row.kind != ProviderKind.SAML:
+        data["clientSecret"] = MASK
     return {
         "alias": row.alias,
         "name": row.name,
@@ -140,9 +142,9 @@ def _fill(row: IdentityProvider, values: dict[str, Any], old: dict[str, Any] | N
 def _keep_secret(row: IdentityProvider, body: dict[str, Any], old: dict[str, Any] | None) -> None:
     secret = body.get("clientSecret")
     address = "discoverDocumentUrl" if row.kind == ProviderKind.OIDC else "idpBaseUrl"
-    if secret is None and old is not None and old.get(address) == row.data[address]:
+    if secret in (None, MASK) and old is not None and old.get(address) == row.data[address]:
         return
-    if not isinstance(secret, str) or not 1 <= len(secret) <= 1000:
+    if not isinstance(secret, str) or secret == MASK or not 1 <= len(secret) <= 1000:
         raise Invalid(FieldError("clientSecret", "must be given, with 1 to 1000 characters, for a new address"))
     row.secret = seal(secret.encode(), _place(row))
 

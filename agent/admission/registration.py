@@ -37,7 +37,7 @@ def _configuration(kind: str, ca_pem: bytes, url: str, path: str) -> Obj:
             ca_pem,
             url,
             path,
-            {"matchExpressions": []},
+            {},
         ),
     ]
     if not mutating:
@@ -45,7 +45,7 @@ def _configuration(kind: str, ca_pem: bytes, url: str, path: str) -> Obj:
             _rule("scheduling.run.ai", "v2", ["queues"], wide, "Cluster"),
             _rule("kai.scheduler", "v1alpha1", ["topologies"], wide, "Cluster"),
         ]
-        hooks.append(_hook("scheduling", rules, ca_pem, url, path, {"matchExpressions": []}))
+        hooks.append(_hook("scheduling", rules, ca_pem, url, path, {}))
     if mutating:
         for hook in hooks:
             hook["reinvocationPolicy"] = "IfNeeded"

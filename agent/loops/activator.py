@@ -67,7 +67,6 @@ class Activator:
         self._news = asyncio.Event()
         self._traffic: dict[Key, Traffic] = defaultdict(Traffic)
         self._busy: Counter[str] = Counter()
-        self._told: dict[Key, dict[str, str]] = {}
         self._last: dict[Key, datetime] = {}
         self._direct = bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
         self._session: aiohttp.ClientSession | None = None
@@ -188,11 +187,10 @@ class Activator:
         have = obj["metadata"].get("annotations") or {}
         if key in self._last and notes[load.CONCURRENCY] != have.get(load.CONCURRENCY):
             notes[load.LAST_REQUEST] = self._last[key].isoformat(timespec="seconds")
-        if all(have.get(name) == value for name, value in notes.items()) or self._told.get(key) == notes:
+        if all(have.get(name) == value for name, value in notes.items()):
             return
         try:
             await self._kube.patch(WORKLOAD, key[1], key[0], body={"metadata": {"annotations": notes}})
-            self._told[key] = notes
         except NotFound:
             self._traffic.pop(key, None)
         except KubeError as error:

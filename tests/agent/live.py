@@ -151,6 +151,9 @@ async def clear(kube: KubeClient, namespace: str) -> None:
     """No workload and no pod is left."""
     for obj in (await kube.list(WORKLOAD, namespace)).items:
         await kube.delete(WORKLOAD, obj["metadata"]["name"], namespace)
+    for pod in (await kube.list(POD, namespace)).items:
+        if not pod["metadata"].get("ownerReferences"):
+            await kube.delete(POD, pod["metadata"]["name"], namespace, grace_s=0)
 
     async def gone() -> bool:
         return not (await kube.list(POD, namespace)).items

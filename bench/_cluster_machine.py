@@ -149,6 +149,7 @@ def spent(before: Usage, after: Usage, pods: int) -> dict[str, object]:
     made = {key: count for key, count in sorted(made.items(), key=lambda pair: -pair[1]) if count > 0}
     figures: dict[str, object] = {
         "api_cpu_ms_per_pod": round(1000 * cpu["kube-apiserver"] / pods, 2),
+        "all_cpu_ms_per_pod": round(1000 * sum(cpu.values()) / pods, 2),
         "scheduler_cpu_ms_per_pod": round(1000 * cpu.get("scheduler", 0.0) / pods, 2),
         "requests": made,
         "request_bytes_per_pod": round((after.body_bytes - before.body_bytes) / pods),

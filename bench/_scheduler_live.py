@@ -1,5 +1,6 @@
 """The benchmark's cases of a living cluster: nothing changed, one arrival, churn. Snapshots share unchanged objects."""
 
+import gc
 import random
 import statistics
 import time
@@ -190,9 +191,12 @@ def fill(world: Churn, planner: Planner) -> None:
 
 
 def churn(count: int, cycles: int) -> dict:
-    """p50 and p99 of a cycle's plan while 100 jobs end and 150 arrive in each."""
+    """p50 and p99 of a cycle's plan: 100 jobs end, 150 arrive in each; garbage is collected as in the live loop."""
     world, planner = Churn(count), Planner()
     fill(world, planner)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     walls, cpus, wrong = [], [], ""
     for _ in range(cycles):
         world.now += NANOSECONDS

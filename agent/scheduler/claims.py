@@ -3,7 +3,7 @@
 "R" is the claiming queue and "V" the giving one, both seen just below their lowest common ancestor.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from agent.domain.quantities import UNLIMITED, at_most
 from agent.scheduler.entitlement import QueueState, Vector
@@ -55,10 +55,29 @@ def may_give(claimer: QueueState, victim: QueueState, request: Request) -> bool:
     return exceeds(theirs.allocated, theirs.allocatable)
 
 
+def giving_queues(claimer: QueueState, queues: Iterable[QueueState], request: Request) -> list[QueueState]:
+    """The queues that may give, asked once per sibling of the claimer's path and not per leaf."""
+    path = set(claimer.path)
+    known: dict[QueueState, bool] = {}
+    found = []
+    for queue in queues:
+        if queue is claimer:
+            continue
+        parent = queue.parent
+        if parent is None or parent in path:
+            gives = may_give(claimer, queue, request)
+        else:
+            cached = known.get(parent)
+            gives = known[parent] = may_give(claimer, queue, request) if cached is None else cached
+        if gives:
+            found.append(queue)
+    return found
+
+
 class Ledger:
     """What queues would still hold while victims are taken from them one bundle after another."""
 
-    def __init__(self, before: dict[QueueState, Vector]) -> None:
+    def __init__(self, before: Mapping[QueueState, Vector]) -> None:
         self._before = before
         self.remaining: dict[QueueState, Vector] = {}
 

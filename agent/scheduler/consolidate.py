@@ -33,7 +33,7 @@ def _attempt(context: Context, index: VictimIndex, job: JobState, tasks: list[Ta
         context,
         job,
         tasks,
-        walk=lambda: VictimWalk(index, index.queues(), context.totals, wanted),
+        walk=VictimWalk(index, index.queues(), context.totals, wanted),
         valid=lambda outcome: not outcome.evicted,
         most=context.config.max_consolidation_victims,
     )

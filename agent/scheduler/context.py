@@ -25,6 +25,7 @@ class Context:
 
     ``spent``: moves simulated in vain in the current action. ``blocked``: the capacity rule that stopped a job last.
     ``evictions``: task -> (action, reason, by), in order. ``notes``: what an action found out about a job.
+    ``reclaim_protects``: whether any minimum run time is set.
     """
 
     config: Config
@@ -38,6 +39,7 @@ class Context:
     largest_device: int
     node_count: int = 0
     spent: int = 0
+    reclaim_protects: bool = True
     topologies: Mapping[str, Topology] = field(default_factory=dict)
     blocked: dict[JobState, tuple[str, QueueState, int]] = field(default_factory=dict)
     evictions: dict[TaskState, tuple[str, Reason, str]] = field(default_factory=dict)
@@ -47,6 +49,20 @@ class Context:
     no_longer_stale: list[str] = field(default_factory=list)
     profiles: dict[JobState, Profile] = field(default_factory=dict)
     rooms: dict[tuple[int, int], Room] = field(default_factory=dict)
+    _base: dict[QueueState, Vector] = field(default_factory=dict)
+    _base_seen: int = 0
+
+    def base_allocated(self) -> Mapping[QueueState, Vector]:
+        """What every queue holds now, between simulations; only queues that were charged since are read again."""
+        charges, base = self.session.charges, self._base
+        if not base:
+            base.update((queue, list(queue.allocated)) for queue in self.session.queues.values())
+        else:
+            for queue in set(charges[self._base_seen :]):
+                for ancestor in queue.path:
+                    base[ancestor] = list(ancestor.allocated)
+        self._base_seen = len(charges)
+        return base
 
     def room_for(self, tasks: list[TaskState], unit: int) -> Room:
         """The shared room for these pods, up to date; nodes they may not use are left out when they are all alike."""

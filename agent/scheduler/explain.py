@@ -21,9 +21,20 @@ class Explainer:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._by_shape: dict[int, Reason] = {}
+        self._by_profile: dict[tuple[object, ...], tuple[Reason, ...]] = {}
 
     def explain(self, job: JobState) -> tuple[Reason, ...]:
-        """Reasons of a job with waiting pods, deepest first."""
+        """Reasons of a job with waiting pods, deepest first; jobs of one queue that need the same share them."""
+        profile = self._context.profiles.get(job)
+        if profile is None or profile[0] != job.version or job in self._context.notes or job.root.started:
+            return self._explain(job)
+        key = (job.queue, profile[1], tuple(profile[2]))
+        found = self._by_profile.get(key)
+        if found is None:
+            found = self._by_profile[key] = self._explain(job)
+        return found
+
+    def _explain(self, job: JobState) -> tuple[Reason, ...]:
         context = self._context
         if not job.root.ready:
             return (_not_ready(job.root),)

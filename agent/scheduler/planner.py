@@ -133,6 +133,8 @@ def _prepare(session: Session, pool: str, snapshot: Snapshot, now: int, config: 
         smallest_device=smallest,
         largest_device=largest,
         node_count=len(snapshot.nodes),
+        reclaim_protects=bool(config.reclaim_min_runtime)
+        or any(queue.queue.reclaim_min_runtime for queue in session.queues.values()),
         topologies={topology.name: topology for topology in snapshot.topologies},
         rooms=kept.rooms,
         victims=kept.victims,

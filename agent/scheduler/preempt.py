@@ -29,7 +29,7 @@ def _attempt(context: Context, index: VictimIndex, job: JobState, tasks: list[Ta
         context,
         job,
         tasks,
-        walk=lambda: VictimWalk(index, [job.queue], context.totals, wanted),
+        walk=VictimWalk(index, [job.queue], context.totals, wanted),
         valid=lambda outcome: True,
     )
     return solve(search)

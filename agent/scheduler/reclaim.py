@@ -1,9 +1,11 @@
 """Reclaim: a queue below its fair share takes back what other queues hold beyond theirs."""
 
+from collections.abc import Mapping
+
 from agent.domain.quantities import RESOURCES
 from agent.domain.reasons import reason
 from agent.scheduler import evict
-from agent.scheduler.claims import Ledger, bundles_allowed, may_give, may_reclaim, stays_fair
+from agent.scheduler.claims import Ledger, bundles_allowed, giving_queues, may_reclaim, stays_fair
 from agent.scheduler.context import Context
 from agent.scheduler.entitlement import QueueState, Vector
 from agent.scheduler.gangs import JobState, TaskState
@@ -12,7 +14,7 @@ from agent.scheduler.protection import protected, reclaim_min_runtime
 from agent.scheduler.reach import out_of_reach, short_of_victims, too_few_domains
 from agent.scheduler.simulation import Outcome
 from agent.scheduler.solver import Search, solve
-from agent.scheduler.victims import Batch, VictimIndex, VictimWalk
+from agent.scheduler.victims import Batch, VictimIndex, VictimWalk, anyone
 
 
 def reclaim(context: Context) -> None:
@@ -36,24 +38,25 @@ def _attempt(context: Context, index: VictimIndex, job: JobState, tasks: list[Ta
             quota=queue.deserved[resource],
         )
         return None
-    queues = [queue for queue in index.queues() if queue is not job.queue and may_give(job.queue, queue, request)]
+    queues = giving_queues(job.queue, index.queues(), request)
 
-    def wanted(batch: Batch) -> bool:
+    def unprotected(batch: Batch) -> bool:
         return not protected(context, batch, reclaim_min_runtime(context, job, batch.job))
 
+    wanted = unprotected if context.reclaim_protects else anyone
     if why := too_few_domains(context, tasks) or short_of_victims(context, index, job, tasks, queues, request):
         context.notes[job] = why
         return None
-    within = (batch for queue in queues for batch in index.line(queue) if wanted(batch))
+    within = (batch for queue in queues for batch in index.line(queue) if wanted is anyone or wanted(batch))
     if why := out_of_reach(context, job, tasks, within):
         context.notes[job] = why
         return None
-    before = {queue: list(queue.allocated) for queue in context.session.queues.values()}
+    before = context.base_allocated()
     search = Search(
         context,
         job,
         tasks,
-        walk=lambda: VictimWalk(index, queues, context.totals, wanted),
+        walk=VictimWalk(index, queues, context.totals, wanted),
         valid=lambda outcome: _valid(context, job, request, outcome, before),
     )
     return solve(search)
@@ -64,7 +67,7 @@ def _valid(
     job: JobState,
     request: tuple[int, int, int],
     outcome: Outcome,
-    before: dict[QueueState, Vector],
+    before: Mapping[QueueState, Vector],
 ) -> bool:
     """Whether what is really taken may be taken, and leaves everybody as fair as before."""
     taken = list(outcome.evicted)

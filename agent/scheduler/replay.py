@@ -1,9 +1,11 @@
 """Repeats a plan from a saved snapshot: ``python -m agent.scheduler.replay FILE`` ("-" = standard input).
 
-The same file gives the same text, byte for byte, wherever it runs.
+The file may be compressed (gzip), as ``GET /snapshot`` of the agent gives it. The same file gives the same text, byte
+for byte, wherever it runs.
 """
 
 import argparse
+import gzip
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,14 +43,17 @@ def lines(decided: Plan) -> Iterator[str]:
         yield f"queue {name}: {'; '.join(parts)}"
 
 
+def _text(data: bytes) -> str:
+    return (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode()
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m agent.scheduler.replay", description=__doc__)
     parser.add_argument("file", help='a saved snapshot, "-" for standard input')
     args = parser.parse_args(argv)
     try:
-        text = sys.stdin.read() if args.file == "-" else Path(args.file).read_text()
-        decided = plan(*load(text))
-    except (OSError, ValueError) as error:
+        decided = plan(*load(_text(sys.stdin.buffer.read() if args.file == "-" else Path(args.file).read_bytes())))
+    except (OSError, EOFError, ValueError) as error:
         print(f"{args.file}: {error}", file=sys.stderr)
         return 2
     for line in lines(decided):

@@ -22,12 +22,12 @@ the action's are used up, so that one hard job never ends the action for those b
 
 @dataclass(slots=True)
 class Search:
-    """One job's search. ``walk`` starts over the victims; ``valid`` judges an outcome; ``most`` caps victim jobs."""
+    """One job's search. ``walk``: the victims in order; ``valid`` judges an outcome; ``most`` caps victim jobs."""
 
     context: Context
     job: JobState
     tasks: list[TaskState]
-    walk: Callable[[], VictimWalk]
+    walk: VictimWalk
     valid: Callable[[Outcome], bool]
     most: int = -1
     failed: set[frozenset[int]] = field(default_factory=set)
@@ -144,7 +144,7 @@ def _probe(
         found = _try(search, tasks, recorded)
         if found:
             return found, recorded
-    walk = search.walk()
+    walk = search.walk.again()
     victims: set[JobState] = {batch.job for batch in recorded}
     while (batch := walk.pop()) is not None:
         if id(batch) in known:

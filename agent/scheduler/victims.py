@@ -7,6 +7,7 @@ Inside a queue the batches lie in reverse job order; between queues the most ove
 import heapq
 from bisect import insort
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 
 from agent.domain.pods import PodStatus
 from agent.scheduler.entitlement import QueueState, Vector
@@ -82,6 +83,7 @@ class VictimIndex:
         self.keys: dict[QueueState, tuple[int, Batch, Key]] = {}
         self._totals: dict[QueueState, int] = {}
         self._sizes: dict[QueueState, dict[int, int]] = {}
+        self._dead: dict[QueueState, int] = {}
         for job in jobs:
             if job.preemptible and any(leaf.active for leaf in job.root.leaves()):
                 self._enter(job)
@@ -103,6 +105,7 @@ class VictimIndex:
     def _kill(self, batch: Batch) -> None:
         queue = batch.job.queue
         batch.dead = True
+        self._dead[queue] = self._dead.get(queue, 0) + 1
         self._totals[queue] -= batch.amount[0]
         self._sizes[queue][batch.amount[0]] -= 1
 
@@ -137,21 +140,40 @@ class VictimIndex:
             for batch in self._batches.pop(job):
                 self._kill(batch)
             self._versions.pop(job, None)
+        for queue, dead in self._dead.items():
+            line = self._lines[queue]
+            if dead > len(line) // 2:
+                line[:] = [batch for batch in line if not batch.dead]
+                self._dead[queue] = self._starts[queue] = 0
 
-    def line(self, queue: QueueState) -> Iterator[Batch]:
-        """The queue's live batches, first victim first."""
+    def first(self, queue: QueueState) -> Batch | None:
+        """The queue's first live batch."""
         line = self._lines.get(queue, [])
         start = self._starts.get(queue, 0)
         while start < len(line) and line[start].dead:
             start += 1
         self._starts[queue] = start
-        for index in range(start, len(line)):
+        return line[start] if start < len(line) else None
+
+    def line(self, queue: QueueState) -> Iterator[Batch]:
+        """The queue's live batches, first victim first."""
+        self.first(queue)
+        line = self._lines.get(queue, [])
+        for index in range(self._starts[queue], len(line)):
             if not line[index].dead:
                 yield line[index]
 
 
+def anyone(batch: Batch) -> bool:
+    """No batch is protected."""
+    return True
+
+
 class VictimWalk:
-    """One search's way through the victims: queues compared as if what was popped before were gone."""
+    """One search's way through the victims: queues compared as if what was popped before were gone.
+
+    ``again`` starts over, from the state of the cluster at which the walk was made.
+    """
 
     def __init__(
         self,
@@ -160,6 +182,8 @@ class VictimWalk:
         totals: Vector,
         wanted: Callable[[Batch], bool],
     ) -> None:
+        self._index = index
+        self._wanted = wanted
         self._totals = totals
         self._keys = index.keys
         self._taken: dict[QueueState, list[int]] = {}
@@ -167,20 +191,47 @@ class VictimWalk:
         self._next: dict[QueueState, Batch] = {}
         self._heaps: dict[QueueState | None, list[tuple[Key, int, QueueState]]] = {}
         self._single: QueueState | None = None
-        inner: set[QueueState] = set()
+        inner: dict[QueueState, None] = {}
         for queue in queues:
-            line = (batch for batch in index.line(queue) if wanted(batch))
-            first = next(line, None)
+            first = index.first(queue)
+            if first is not None and wanted is not anyone and not wanted(first):
+                first = next(self._line(queue), None)
             if first is not None:
-                self._lines[queue] = line
                 self._next[queue] = first
-                inner.update(queue.path[1:])
-        leaves = list(self._lines)
-        if len(leaves) == 1:
-            self._single = leaves[0]
+                inner.update(dict.fromkeys(queue.path[1:]))
+        if len(self._next) == 1:
+            self._single = next(iter(self._next))
             return
-        for queue in sorted([*leaves, *inner], key=lambda queue: (-len(queue.path), queue.index)):
+        for queue, batch in self._next.items():
+            self._heaps.setdefault(queue.parent, []).append((self._key(queue, batch), queue.index, queue))
+        for queue in sorted(inner, key=lambda queue: -len(queue.path)):
+            heapq.heapify(self._heaps[queue])
             self._push(queue)
+        heapq.heapify(self._heaps.get(None, []))
+
+    def again(self) -> "VictimWalk":
+        """The same walk from its beginning."""
+        walk = copy(self)
+        walk._taken = {}
+        walk._lines = {}
+        walk._next = dict(self._next)
+        walk._heaps = {parent: heap[:] for parent, heap in self._heaps.items()}
+        return walk
+
+    def _line(self, queue: QueueState) -> Iterator[Batch]:
+        """The queue's batches that may be taken, from the first."""
+        line = self._index.line(queue)
+        return line if self._wanted is anyone else (batch for batch in line if self._wanted(batch))
+
+    def _following(self, queue: QueueState, batch: Batch) -> Batch | None:
+        """The batch after this one."""
+        line = self._lines.get(queue)
+        if line is None:
+            line = self._lines[queue] = self._line(queue)
+            for passed in line:
+                if passed is batch:
+                    break
+        return next(line, None)
 
     def pop(self) -> Batch | None:
         """The next victim batch, or None."""
@@ -188,7 +239,7 @@ class VictimWalk:
         batch = self._next.pop(queue, None) if queue is not None else None
         if queue is None or batch is None:
             return None
-        following = next(self._lines[queue], None)
+        following = self._following(queue, batch)
         if following is not None:
             self._next[queue] = following
         if self._single is None:

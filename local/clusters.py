@@ -7,6 +7,7 @@ ServiceAccount. Each step is safe to repeat; what was done is kept in ``state.js
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from agent.wire.install import crd_text, render_manifest
 from local.files import ROOT, listens
 from local.kube.api import Api
 from local.kube.binaries import Binaries
@@ -80,13 +82,19 @@ def _exists(rest: Rest, cluster: str) -> bool:
 
 
 def identity_of(kubeconfig: Path) -> str:
-    """UID of ``kube-system``: tells whether this is still the cluster that was enrolled."""
+    """UID of ``kube-system`` and a hash of what we install: tells whether this cluster has this release's manifest."""
     found = Api(kubeconfig).call("GET", "/api/v1/namespaces/kube-system")
-    return str(found["metadata"]["uid"])
+    installed = render_manifest(
+        cluster_id="", cluster_name="", link_url="", ca_pem="", enrolment_token="", crd_yaml=crd_text()
+    )
+    return f"{found['metadata']['uid']}/{hashlib.sha256(installed.encode()).hexdigest()[:16]}"
 
 
 def enrol(rest: Rest, state: State, member: Member, binaries: Binaries, cluster: str) -> bool:
-    """Apply a fresh manifest unless this very cluster is enrolled already. The token never touches the disk."""
+    """Apply a fresh manifest unless this very cluster has it already. The token never touches the disk.
+
+    A cluster of an older release gets the new definitions and permissions; its agent keeps its identity.
+    """
     identity = identity_of(member.kubernetes.kubeconfig)
     known = state.get("clusters", {}).get(member.name, {})
     if known.get("enrolled") == identity:

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from clusters.skew import UNKNOWN, Skew
+
 
 class State(StrEnum):
     WAITING = "WaitingToConnect"
@@ -42,6 +44,7 @@ class Facts:
     """``RoleHealth`` as JSON."""
     dependencies: tuple[Mapping[str, Any], ...] = ()
     """``Dependency`` as JSON."""
+    skew: Skew = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,9 @@ def cluster_status(facts: Facts) -> ClusterStatus:
     broken = [item for item in facts.roles if not item.get("healthy", True)]
     if broken:
         return ClusterStatus(State.SERVICE_ISSUES, _since(broken) or facts.reported_at, " ".join(_sentences(broken)))
+    if not facts.skew.supported:
+        remedy = "Apply the install manifest of this version to the cluster."
+        return ClusterStatus(State.SERVICE_ISSUES, facts.reported_at, facts.skew.sentence, remedy)
     return ClusterStatus(State.CONNECTED, facts.enrolled_at, "")
 
 

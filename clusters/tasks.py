@@ -21,6 +21,12 @@ def ingest_cluster(schema_name: str) -> None:
         drain("cluster", apply_clusters)
 
 
+@shared_task(name="clusters.tasks.forget_clusters")
+def forget_clusters(schema_name: str) -> None:
+    with in_tenant(schema_name):
+        finish_deletions()
+
+
 @shared_task(name="clusters.tasks.sweep")
 def sweep() -> None:
     """Repeats what a lost message would have done: clusters that are leaving."""

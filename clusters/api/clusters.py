@@ -13,12 +13,14 @@ from clusters.api import shapes
 from clusters.models import Cluster
 from clusters.services import (
     CreateCluster,
+    UpdateCluster,
     create_cluster,
     delete_cluster,
     install_command,
     install_manifest,
-    rename_cluster,
+    revoke_credentials,
     statuses,
+    update_cluster,
 )
 from link import services as link
 from runai_cp.lib.api import body
@@ -65,7 +67,7 @@ class ClustersView(ApiView):
 
     def post(self, request: Request) -> Response:
         data = body(request)
-        asked = CreateCluster(name=_text(data, "name"), domain=_text(data, "domain"))
+        asked = CreateCluster(name=_text(data, "name"), domain=_text(data, "domain"), location=_text(data, "location"))
         cluster = create_cluster(actor=self.actor, request=asked)
         return Response(_shapes([cluster])[0], status=201)
 
@@ -77,9 +79,17 @@ class ClusterView(ApiView):
         return Response(_shapes([cluster_of(self.actor, cluster_uuid)], full=_is_full(request))[0])
 
     def put(self, request: Request, cluster_uuid: UUID) -> Response:
-        rename_cluster(
-            actor=self.actor, cluster=cluster_of(self.actor, cluster_uuid), name=_text(body(request), "name")
+        """``location`` and ``safeMode`` (read-only) are ours; what is not named stays, but for the name."""
+        data = body(request)
+        safe = data.get("safeMode")
+        if not isinstance(safe, (bool, type(None))):
+            raise Invalid(FieldError("safeMode", "must be true or false", safe))
+        asked = UpdateCluster(
+            name=_text(data, "name"),
+            location=_text(data, "location") if "location" in data else None,
+            safe_mode=safe,
         )
+        update_cluster(actor=self.actor, cluster=cluster_of(self.actor, cluster_uuid), request=asked)
         return Response(status=204)
 
     def delete(self, request: Request, cluster_uuid: UUID) -> Response:
@@ -118,4 +128,17 @@ class ClusterManifestView(ApiView):
 
     def post(self, request: Request, cluster_uuid: UUID) -> HttpResponse:
         text = install_manifest(actor=self.actor, cluster=cluster_of(self.actor, cluster_uuid))
+        return HttpResponse(text, content_type="text/yaml", headers={"Cache-Control": "no-store"})
+
+
+class ClusterCredentialsView(ApiView):
+    """Rotation (ours): the agent's key is refused from now on, and the answer is the manifest that enrols it anew."""
+
+    allow = {"POST": Action.CLUSTER_UPDATE}
+    idempotent = False
+
+    def post(self, request: Request, cluster_uuid: UUID) -> HttpResponse:
+        cluster = cluster_of(self.actor, cluster_uuid)
+        revoke_credentials(actor=self.actor, cluster=cluster)
+        text = install_manifest(actor=self.actor, cluster=cluster)
         return HttpResponse(text, content_type="text/yaml", headers={"Cache-Control": "no-store"})

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clusters.models import Cluster, NetworkTopology, Node, NodePool
+from clusters.skew import own_version, skew
 from clusters.states import ClusterStatus
 from link.services import DesiredStatus, Liveness
 from runai_cp.lib.renderers import timestamp
@@ -25,6 +26,8 @@ def cluster(row: Cluster, status: ClusterStatus, alive: Liveness | None, tenant_
         "updatedAt": timestamp(row.updated_at),
         "deletedAt": None,
         "deleteRequestedAt": timestamp(row.delete_requested_at),
+        "location": row.location,
+        "safeMode": row.safe_mode,
         "lastLiveness": timestamp(alive.last_seen if alive else None),
         "status": {"state": status.state.value},
     }
@@ -34,6 +37,7 @@ def cluster(row: Cluster, status: ClusterStatus, alive: Liveness | None, tenant_
 
 
 def _details(row: Cluster, status: ClusterStatus) -> Json:
+    gap = skew(row.agent_version, own_version())
     details: Json = {
         "conditions": [_condition(item) for item in row.conditions if item.get("lastTransitionTime")],
         "operands": {item["name"]: _operand(item) for item in row.roles},
@@ -44,6 +48,7 @@ def _details(row: Cluster, status: ClusterStatus) -> Json:
         "message": status.cause,
         "remedy": status.remedy,
         "since": timestamp(status.since),
+        "versionSkew": {"kind": gap.kind, "message": gap.sentence},
     }
     if row.kubernetes_version:
         platform = row.platform if row.platform in PLATFORMS else "vanilla"

@@ -10,6 +10,7 @@ urlpatterns = [
     path("v1/clusters", clusters.ClustersView.as_view()),
     path(ONE, clusters.ClusterView.as_view()),
     path(f"{ONE}/cluster-install-info", clusters.ClusterInstallInfoView.as_view()),
+    path(f"{ONE}/credentials/rotate", clusters.ClusterCredentialsView.as_view()),
     path(f"{ONE}/manifest", clusters.ClusterManifestView.as_view()),
     path(f"{ONE}/nodes", supply.NodesView.as_view()),
     path(f"{ONE}/nodes/count", supply.NodesCountView.as_view()),

@@ -3,18 +3,22 @@
 from clusters.services.clusters import (
     CreateCluster,
     DeletionImpact,
+    UpdateCluster,
     create_cluster,
     delete_cluster,
     deletion_impact,
     finish_deletions,
     rename_cluster,
+    revoke_credentials,
     statuses,
+    update_cluster,
 )
 from clusters.services.install import install_command, install_manifest
 
 __all__ = [
     "CreateCluster",
     "DeletionImpact",
+    "UpdateCluster",
     "create_cluster",
     "delete_cluster",
     "deletion_impact",
@@ -22,5 +26,7 @@ __all__ = [
     "install_command",
     "install_manifest",
     "rename_cluster",
+    "revoke_credentials",
     "statuses",
+    "update_cluster",
 ]

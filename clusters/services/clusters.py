@@ -15,9 +15,11 @@ from access.permissions import require
 from access.roles import Action
 from access.services.audit import record
 from access.services.bootstrap import system_actor
-from access.services.scopes import add_scope, remove_scope, rename_scope, root_scope, set_ref
+from access.services.scopes import add_scope, rename_scope, root_scope, set_ref
 from agent.wire import labels
 from clusters.models import Cluster, NodePool
+from clusters.services import removal
+from clusters.skew import own_version, skew
 from clusters.states import ClusterStatus, Facts, cluster_status
 from link import services as link
 from runai_cp.lib.errors import Conflict, FieldError, Invalid
@@ -27,6 +29,7 @@ NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 ._-]{0,61}[A-Za-z0-9])?")
 NAME_ALLOWED = (
     "1 to 63 letters, digits, spaces, dots, dashes and underscores, starting and ending with a letter or digit"
 )
+MAX_LOCATION = 120
 DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 WITHDRAWAL = timedelta(minutes=2)
 """How long a connected agent gets to remove what came down the link before the cluster is forgotten."""
@@ -36,6 +39,16 @@ WITHDRAWAL = timedelta(minutes=2)
 class CreateCluster:
     name: str
     domain: str = ""
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateCluster:
+    """New values; None leaves one as it is."""
+
+    name: str | None = None
+    location: str | None = None
+    safe_mode: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +72,11 @@ def create_cluster(*, actor: Actor, request: CreateCluster) -> Cluster:
     _check_name(request.name)
     if request.domain and not DOMAIN.fullmatch(request.domain):
         raise Invalid(FieldError("domain", "must be a host name without scheme or path", request.domain))
+    _check_location(request.location)
     scope = add_scope(kind=ScopeKind.CLUSTER, name=request.name, parent=root)
-    cluster = Cluster.objects.create(scope=scope, domain=request.domain, created_by=actor.name)
+    cluster = Cluster.objects.create(
+        scope=scope, domain=request.domain, location=request.location, created_by=actor.name
+    )
     set_ref(scope, cluster.pk)
     NodePool.objects.create(
         cluster=cluster, name=labels.DEFAULT_NODE_POOL, label_value=labels.DEFAULT_NODE_POOL, created_by="system"
@@ -69,6 +85,33 @@ def create_cluster(*, actor: Actor, request: CreateCluster) -> Cluster:
     link.register_cluster(cluster_id=cluster.pk, schema_name=connection.schema_name, name=request.name)
     nudge("projects.tasks.open_cluster", connection.schema_name, str(cluster.pk))
     return cluster
+
+
+@transaction.atomic
+def update_cluster(*, actor: Actor, cluster: Cluster, request: UpdateCluster) -> None:
+    """Name, place and safe mode. Raises ``Invalid``, ``Conflict``. The same values again change nothing."""
+    require(actor, Action.CLUSTER_UPDATE, cluster.scope)
+    if request.name is not None:
+        rename_cluster(actor=actor, cluster=cluster, name=request.name)
+    before = {"location": cluster.location, "safeMode": cluster.safe_mode}
+    if request.location is not None:
+        _check_location(request.location)
+        cluster.location = request.location
+    if request.safe_mode is not None:
+        cluster.safe_mode = request.safe_mode
+    after = {"location": cluster.location, "safeMode": cluster.safe_mode}
+    if after != before:
+        cluster.save(update_fields=["location", "safe_mode", "updated_at"])
+        _record(actor, "update", cluster, before=before, after=after)
+
+
+@transaction.atomic
+def revoke_credentials(*, actor: Actor, cluster: Cluster) -> None:
+    """Refuse the agent's present key at once; it works again when a new manifest is applied. Workloads go on."""
+    require(actor, Action.CLUSTER_UPDATE, cluster.scope)
+    not_leaving(cluster, reading=True)
+    _record(actor, "revoke-credentials", cluster)
+    link.revoke_agent(cluster_id=cluster.pk)
 
 
 @transaction.atomic
@@ -99,33 +142,45 @@ def deletion_impact(cluster: Cluster) -> DeletionImpact:
 def delete_cluster(*, actor: Actor, cluster: Cluster, force: bool = False) -> bool:
     """Remove a cluster; True when it is gone at once, False when its agent first takes back what came down the link.
 
-    Forced, or where no agent ever came: at once, and whatever runs in the cluster goes on there without us. Otherwise
-    its documents are withdrawn, so that our workloads and namespaces end; ``finish_deletions`` does the rest.
-    Safe to repeat.
+    Forced, or where no agent is: its mailbox closes at once, and whatever runs in the cluster goes on there without us.
+    Rows of a small cluster go at once too; those of a large one in the background. Otherwise its documents are
+    withdrawn, so that our workloads and namespaces end; ``finish_deletions`` does the rest. Safe to repeat.
     """
     require(actor, Action.CLUSTER_DELETE, cluster.scope)
     _record(actor, "delete", cluster, before={"name": cluster.name, "forced": force})
     if force or not _is_connected(cluster.pk):
-        _remove(cluster)
-        return True
+        link.remove_cluster(cluster_id=cluster.pk)
+        if removal.size(cluster) <= removal.SMALL:
+            removal.forget(cluster)
+            return True
+        Cluster.objects.filter(pk=cluster.pk, delete_requested_at=None).update(delete_requested_at=timezone.now())
+        nudge("clusters.tasks.forget_clusters", connection.schema_name)
+        return False
     Cluster.objects.filter(pk=cluster.pk, delete_requested_at=None).update(delete_requested_at=timezone.now())
     _nudge_withdrawal(cluster.pk)
     return False
 
 
-@transaction.atomic
 def finish_deletions() -> int:
-    """Forget clusters whose agent has had its time or is gone. Called by beat; safe to repeat. Returns how many."""
-    leaving = Cluster.objects.filter(delete_requested_at__isnull=False).select_related("scope")
+    """Forget clusters whose agent has had its time or is gone: in batches, each a transaction. Called by beat.
+
+    Safe to repeat and to die within. Returns how many are gone.
+    """
     done = 0
-    for cluster in leaving.select_for_update(of=("self",), skip_locked=True):
+    for cluster in Cluster.objects.filter(delete_requested_at__isnull=False).select_related("scope"):
         waited = timezone.now() - cluster.delete_requested_at
-        if waited > WITHDRAWAL or not _is_connected(cluster.pk):
+        if waited <= WITHDRAWAL and _is_connected(cluster.pk):
+            with transaction.atomic():
+                _nudge_withdrawal(cluster.pk)
+            continue
+        removal.forget_rows(cluster)
+        with transaction.atomic():
+            if not Cluster.objects.select_for_update(of=("self",)).filter(pk=cluster.pk).exists():
+                continue
             _record(system_actor(), "forget", cluster, before={"name": cluster.name})
-            _remove(cluster)
-            done += 1
-        else:
-            _nudge_withdrawal(cluster.pk)
+            link.remove_cluster(cluster_id=cluster.pk)
+            removal.forget(cluster)
+        done += 1
     return done
 
 
@@ -134,6 +189,7 @@ def statuses(clusters: Iterable[Cluster]) -> dict[UUID, ClusterStatus]:
     rows = list(clusters)
     seen = link.liveness([cluster.pk for cluster in rows])
     found: dict[UUID, ClusterStatus] = {}
+    own = own_version()
     for cluster in rows:
         alive = seen.get(cluster.pk)
         found[cluster.pk] = cluster_status(
@@ -145,6 +201,7 @@ def statuses(clusters: Iterable[Cluster]) -> dict[UUID, ClusterStatus]:
                 reported_at=cluster.reported_at,
                 roles=tuple(cluster.roles),
                 dependencies=tuple(cluster.dependencies),
+                skew=skew(cluster.agent_version, own),
             )
         )
     return found
@@ -158,16 +215,6 @@ def _is_connected(cluster_id: UUID) -> bool:
 def _nudge_withdrawal(cluster_id: UUID) -> None:
     for room in ("workloads", "projects"):
         nudge(f"{room}.tasks.withdraw_cluster", connection.schema_name, str(cluster_id))
-
-
-def _remove(cluster: Cluster) -> None:
-    """Rows first (they hold the scopes), then scopes from the leaves up, with their access rules."""
-    path, cluster_id = cluster.scope.path, cluster.pk
-    cluster.delete()
-    below = sorted(Scope.objects.filter(path__startswith=path), key=lambda scope: -scope.path.count("/"))
-    for scope in below:
-        remove_scope(scope)
-    link.remove_cluster(cluster_id=cluster_id)
 
 
 def _check_name(name: str) -> None:
@@ -187,7 +234,16 @@ def _record(actor: Actor, action: str, cluster: Cluster, **values: object) -> No
     )
 
 
-def not_leaving(cluster: Cluster) -> None:
-    """Raises ``Conflict`` for a cluster whose deletion was asked for: nothing new starts there."""
+def _check_location(location: str) -> None:
+    if len(location) > MAX_LOCATION or not location.isprintable():
+        raise Invalid(FieldError("location", f"must have at most {MAX_LOCATION} printable characters", location))
+
+
+def not_leaving(cluster: Cluster, *, reading: bool = False) -> None:
+    """Raises ``Conflict`` for a cluster whose deletion was asked for: nothing new starts there; and, unless
+    ``reading``, for one in safe mode: nothing that is asked here changes what it holds.
+    """
     if cluster.delete_requested_at is not None:
         raise Conflict(f"The cluster {cluster.name} is being deleted.")
+    if cluster.safe_mode and not reading:
+        raise Conflict(f"The cluster {cluster.name} is in safe mode: it can be looked at, and not changed from here.")

@@ -25,7 +25,7 @@ def install_manifest(*, actor: Actor, cluster: Cluster) -> str:
     Raises ``NotAllowed``, ``Conflict``, and ``Unavailable`` when the link's CA cannot be read.
     """
     require(actor, Action.CLUSTER_UPDATE, cluster.scope)
-    not_leaving(cluster)
+    not_leaving(cluster, reading=True)
     token = link.mint_enrolment(cluster_id=cluster.pk, ttl_s=TOKEN_SECONDS)
     record(
         actor=actor,

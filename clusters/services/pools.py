@@ -91,6 +91,7 @@ def delete_node_pool(*, actor: Actor, pool: NodePool) -> None:
     and its row go when no node is in it any more (``projects`` does that). Safe to repeat. Raises ``Conflict``.
     """
     require(actor, Action.NODE_POOL_UPDATE, pool.cluster.scope)
+    not_leaving(pool.cluster)
     if pool.is_default:
         raise Conflict("The node pool default cannot be deleted: it holds the nodes of no other pool.")
     names = list(nodes_of(pool).order_by("name").values_list("name", flat=True)[:6])

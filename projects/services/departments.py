@@ -102,6 +102,7 @@ def update_department(*, actor: Actor, department: Department, request: UpdateOr
 def delete_department(*, actor: Actor, department: Department) -> None:
     """Raises ``Conflict`` while it has projects: those are deleted one by one, with their workloads counted."""
     require(actor, Action.DEPARTMENT_DELETE, department.scope)
+    not_leaving(department.cluster)
     projects = department.projects.count()
     if projects:
         raise Conflict(f"The department {department.name} has {projects} projects; delete or move them first.")
@@ -116,6 +117,7 @@ def delete_department(*, actor: Actor, department: Department) -> None:
 
 def apply_update(actor: Actor, unit: Department | Project, request: UpdateOrgUnit) -> None:
     """Write what changed on the row, its quotas and the audit entry; the caller publishes."""
+    not_leaving(unit.cluster)
     take_turn(unit, request.version, _difference(unit, request))
     before = facts(unit)
     pools = request.default_node_pools

@@ -121,6 +121,7 @@ def delete_project(*, actor: Actor, project: Project) -> None:
     The row goes when the cluster reports that the project is gone, or with ``finish_removal``. Safe to repeat.
     """
     require(actor, Action.PROJECT_DELETE, project.scope)
+    not_leaving(project.cluster)
     record_unit(actor, "delete", project, before={"name": project.name, "namespace": project.namespace})
     nudge("workloads.tasks.withdraw_project", connection.schema_name, project.pk)
     Project.objects.filter(pk=project.pk, delete_requested_at=None).update(

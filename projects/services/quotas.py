@@ -12,6 +12,7 @@ from access.services.settings import setting
 from agent.wire import codec
 from agent.wire.objects import PoolQuota
 from clusters.models import Cluster, NodePool
+from clusters.services.clusters import not_leaving
 from projects import quotas
 from projects.documents import pool_quota, pool_quotas, publish_department, publish_project
 from projects.models import Department, Project, Quota
@@ -39,6 +40,7 @@ def set_quotas(
     """
     action = Action.PROJECT_UPDATE if isinstance(owner, Project) else Action.DEPARTMENT_UPDATE
     require(actor, action, owner.scope)
+    not_leaving(owner.cluster)
     before = pool_quotas(owner)
     take_turn(owner, version, quota_difference(before, wanted) if version is not None else {})
     before = pool_quotas(owner)  # read again: somebody may have held the lock

@@ -30,6 +30,7 @@ from agent.kube.watch import Informers
 from agent.loops.context import Context, Health
 from agent.loops.leases import Elector, LeadershipLost, identity
 from agent.loops.serving import serve
+from agent.loops.snapshots import Board
 from agent.wire import labels
 
 log = structlog.get_logger(__name__)
@@ -84,7 +85,7 @@ def _read_manifest(name: str) -> str:
 
 async def run_roles(kube: KubeClient, settings: Settings) -> int:
     """Run the roles side by side until SIGTERM (0) or until one fails (1)."""
-    health = Health(settings.roles)
+    health, board = Health(settings.roles), Board()
     informers = Informers(kube)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -92,9 +93,11 @@ async def run_roles(kube: KubeClient, settings: Settings) -> int:
     tasks: set[asyncio.Task[Any]] = {
         asyncio.create_task(stop.wait(), name="stop"),
         asyncio.create_task(informers.run(), name="informers"),
-        asyncio.create_task(serve(settings, health, kube), name="http"),
+        asyncio.create_task(serve(settings, health, kube, informers, board), name="http"),
     }
-    tasks |= {asyncio.create_task(_role(name, kube, informers, settings, health), name=name) for name in settings.roles}
+    for name in settings.roles:
+        context = Context(name, kube, informers, settings, health.of(name), board=board)
+        tasks.add(asyncio.create_task(_role(context), name=name))
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         return _verdict(done)
@@ -123,21 +126,16 @@ def _traced(error: BaseException) -> BaseException | None:
     return None if isinstance(error, LeadershipLost) else error
 
 
-async def _role(name: str, kube: KubeClient, informers: Informers, settings: Settings, health: Health) -> None:
+async def _role(context: Context) -> None:
     """One role: wait for the lease, prepare, run."""
-    module = importlib.import_module(f"agent.loops.{name}")
-    elector = None
-    if settings.leader_election:
-        namespace = settings.lease_namespace or await _lease_namespace(kube)
-        elector = Elector(kube, f"runai-{name}", namespace, identity())
-    context = Context(
-        role=name, kube=kube, informers=informers, settings=settings, health=health.of(name), elector=elector
-    )
-    if elector is None:
+    module = importlib.import_module(f"agent.loops.{context.role}")
+    if not context.settings.leader_election:
         await module.run(context)
         return
+    namespace = context.settings.lease_namespace or await _lease_namespace(context.kube)
+    context.elector = Elector(context.kube, f"runai-{context.role}", namespace, identity())
     context.health.set(True, "waiting for its turn")
-    await elector.hold(module.run(context))
+    await context.elector.hold(module.run(context))
 
 
 async def _lease_namespace(kube: Kube) -> str:

@@ -264,6 +264,17 @@ class Blob(models.Model):
         return self.sha256
 
 
+class SchedulerSnapshot(models.Model):
+    """What a cluster's scheduler saw last: gzip of the JSON that ``python -m agent.scheduler.replay`` reads."""
+
+    cluster = models.OneToOneField(Cluster, on_delete=models.CASCADE, primary_key=True, related_name="scheduler")
+    data = models.BinaryField()
+    taken_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.cluster_id} {self.taken_at}"
+
+
 class Anomaly(models.Model):
     """What must not happen: a second, different result of one command, a cloned credential."""
 

@@ -192,6 +192,14 @@ class Informers:
         self._tasks.clear()
 
     @property
+    def lists(self) -> dict[str, int]:
+        """How often each kind was listed in full; after its start that means a watch could not be resumed."""
+        found: dict[str, int] = {}
+        for informer in self._informers.values():
+            found[informer.resource.kind] = found.get(informer.resource.kind, 0) + informer.relists
+        return found
+
+    @property
     def stale(self) -> list[str]:
         """Kinds whose informer has not heard from the server for long."""
         return [informer.resource.kind for informer in self._informers.values() if informer.is_stale]

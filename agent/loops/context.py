@@ -9,6 +9,7 @@ from agent.config import Settings
 from agent.kube.protocol import Kube
 from agent.kube.watch import Informers
 from agent.loops.leases import Elector
+from agent.loops.snapshots import Board
 
 
 @dataclass(slots=True)
@@ -38,7 +39,7 @@ class Health:
 
 @dataclass(slots=True)
 class Context:
-    """``informers`` is shared by the roles of the process; ``elector`` is None when there is no leader election."""
+    """``informers`` and ``board`` are shared by the roles of the process; no ``elector``: no leader election."""
 
     role: str
     kube: Kube
@@ -46,6 +47,7 @@ class Context:
     settings: Settings
     health: RoleState
     elector: Elector | None = None
+    board: Board = field(default_factory=Board)
 
     @property
     def leading(self) -> bool:

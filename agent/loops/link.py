@@ -22,6 +22,7 @@ from agent.link.pace import react
 from agent.link.reporter import VERSION, Reporter
 from agent.link.term import Term
 from agent.loops.context import Context
+from agent.loops.snapshot_shipping import ship_snapshots
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +53,11 @@ async def run(context: Context) -> None:
                 leading=lambda: context.leading,
                 say=context.health.set,
             )
-            await _serve(context, memory, term)
+            shipping = asyncio.create_task(ship_snapshots(link, context.board.read, lambda: context.leading))
+            try:
+                await _serve(context, memory, term)
+            finally:
+                shipping.cancel()
 
 
 async def _serve(context: Context, memory: Memory, term: Term) -> None:

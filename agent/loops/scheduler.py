@@ -131,6 +131,7 @@ class Scheduler:
         for informer in self._informers.values():
             await informer.synced()
         self._attach()
+        self._context.board.offer(self._snapshot)
         # What was just read stays for long: the collector need not walk through it again and again.
         gc.collect()
         gc.freeze()

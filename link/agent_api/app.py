@@ -44,6 +44,7 @@ ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
         ("POST", r"metrics", reports.metrics),
         ("GET", r"blobs/([^/]+)", reports.blob_get),
         ("PUT", r"blobs/([^/]+)", reports.blob_put),
+        ("PUT", r"scheduler", reports.scheduler_put),
     )
 )
 

@@ -139,6 +139,16 @@ async def blob_put(desk: Desk, request: Request, address: str) -> Response:
     return Response(204)
 
 
+async def scheduler_put(desk: Desk, request: Request) -> Response:
+    """``PUT scheduler``: what the cluster's scheduler sees, a compressed file; it takes the place of the one before."""
+    caller = desk.caller(request, "report")
+    data = await request.body(limits.MAX_BLOB, limits.MAX_BLOB)
+    if not data.startswith(b"\x1f\x8b"):
+        raise Refused(422, "bad_message", "a scheduler's snapshot is compressed with gzip", permanent=True)
+    await streams.store_scheduler(desk.pool, caller, data)
+    return Response(204)
+
+
 def _uuid(text: str) -> UUID:
     try:
         return UUID(text)

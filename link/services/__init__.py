@@ -17,6 +17,7 @@ from link.services.desired import DesiredStatus, delete_desired, desired_over_cl
 from link.services.inbox import InboxItem, claim_inbox, inbox_backlog, report_security
 from link.services.liveness import Liveness, liveness
 from link.services.logs import LogChunk, close_log, open_log, read_log
+from link.services.snapshots import SchedulerView, scheduler_view
 
 __all__ = [
     "CommandStatus",
@@ -24,6 +25,7 @@ __all__ = [
     "InboxItem",
     "Liveness",
     "LogChunk",
+    "SchedulerView",
     "cancel_command",
     "claim_inbox",
     "close_log",
@@ -43,5 +45,6 @@ __all__ = [
     "rename_cluster",
     "report_security",
     "revoke_agent",
+    "scheduler_view",
     "send_command",
 ]

@@ -59,7 +59,7 @@ def remove_cluster(*, cluster_id: UUID) -> None:
         "code = 'cluster_removed', ended_at = now(), lease_until = NULL WHERE cluster_id = %s AND ended_at IS NULL",
         [cluster_id],
     )
-    for table in ("link_desired", "link_state", "link_enrolment", "link_blob"):
+    for table in ("link_desired", "link_state", "link_enrolment", "link_blob", "link_schedulersnapshot"):
         execute(f"DELETE FROM public.{table} WHERE cluster_id = %s", [cluster_id])  # noqa: S608 (names above)
     wake_on_commit(cluster_id)
 

@@ -90,3 +90,15 @@ async def store_blob(pool: Pool, caller: Caller, sha256: str, data: bytes) -> No
             "ON CONFLICT (cluster_id, sha256) DO UPDATE SET created_at = now()",
             [caller.cluster_id, sha256, data],
         )
+
+
+async def store_scheduler(pool: Pool, caller: Caller, data: bytes) -> None:
+    """Keeps the last one of each cluster. Safe to repeat."""
+    async with pool.connection() as conn, conn.transaction():
+        box = await read_mailbox(conn, caller.cluster_id)
+        check_open(box, caller.schema_name, caller.key_version)
+        await conn.execute(
+            "INSERT INTO public.link_schedulersnapshot (cluster_id, data, taken_at) VALUES (%s, %s, now()) "
+            "ON CONFLICT (cluster_id) DO UPDATE SET data = EXCLUDED.data, taken_at = EXCLUDED.taken_at",
+            [caller.cluster_id, data],
+        )

@@ -15,6 +15,7 @@ from agent.config import Settings
 from agent.kube.client import KubeClient
 from agent.loops.context import Context, Health
 from agent.loops.serving import serve
+from agent.loops.snapshots import Board
 from tests.agent.fake_kube import FakeKube
 
 
@@ -73,8 +74,9 @@ async def test_health_says_what_is_wrong():
     health.of("scheduler").set(True, "working")
     health.of("link").set(False, "no answer from the control plane")
     port = free_port()
-    kube = types.SimpleNamespace(requests={("GET", 200): 3})
-    task = asyncio.create_task(serve(Settings(port=port), health, kube))
+    kube = types.SimpleNamespace(requests={("GET", 200): 3}, bytes={"sent": 7})
+    informers = types.SimpleNamespace(lists={"Pod": 1})
+    task = asyncio.create_task(serve(Settings(port=port), health, kube, informers, Board()))
     async with aiohttp.ClientSession() as session:
         for _ in range(100):
             try:
@@ -85,11 +87,13 @@ async def test_health_says_what_is_wrong():
         text = await answer.text()
         metrics = await (await session.get(f"http://127.0.0.1:{port}/metrics")).text()
         nothing = await session.get(f"http://127.0.0.1:{port}/else")
+        unseen = await session.get(f"http://127.0.0.1:{port}/snapshot")
     task.cancel()
     assert answer.status == 503
     assert "link: not ok no answer" in text
     assert 'runai_api_requests_total{code="200",method="GET"} 3.0' in metrics
-    assert nothing.status == 404
+    assert 'runai_role_ok{role="link"} 0.0' in metrics
+    assert (nothing.status, unseen.status) == (404, 404)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from clusters.api import clusters, pools, supply
+from clusters.api import clusters, pools, supply, telemetry
 
 ONE = "v1/clusters/<uuid:cluster_uuid>"
 
@@ -15,6 +15,7 @@ urlpatterns = [
     path(f"{ONE}/nodes", supply.NodesView.as_view()),
     path(f"{ONE}/nodes/count", supply.NodesCountView.as_view()),
     path("v1/nodes", supply.NodesView.as_view()),
+    path("v1/nodes/telemetry", telemetry.NodesTelemetryView.as_view()),
     path("v1/nodes/count", supply.NodesCountView.as_view()),
     path("v1/node-pools", pools.NodePoolsView.as_view()),
     path("v1/node-pools/count", pools.NodePoolsCountView.as_view()),

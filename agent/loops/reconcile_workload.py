@@ -141,6 +141,8 @@ class Workloads:
         pods = sorted(self._pods_of.get(view.uid, {}).values(), key=lambda pod: (pod.index, pod.attempt))
         decision = decide(view, pods, now)
         refused = await self._do(view, decision)
+        if not pods and _first_pods(view, decision) and not refused.text:
+            return None  # they show in a moment, and then there is something to tell: in a burst, pods come first
         groups = [group_facts(group) for group in self._groups(view.uid)[0]]
         seen = Observation(pods, self._node_facts(pods), groups, refused.text, refused.invalid)
         await self._write(view, obj, status_of(view, decision, seen, now))
@@ -285,6 +287,11 @@ class Workloads:
             await self._kube.create(event)
         except KubeError as error:
             log.info("event_lost", kind=EVENT.kind, workload=view.key, error=error.message)
+
+
+def _first_pods(view: WorkloadView, decision: Decision) -> bool:
+    """Whether pods were just made for a workload that nothing has been said about yet."""
+    return not view.status.observed_generation and any(obj["kind"] == "Pod" for obj in decision.create)
 
 
 def _taken(obj: Obj) -> Refusal:

@@ -1,4 +1,4 @@
-"""The autoscaler's arithmetic: up at once, down after the delay, to zero after the retention, within its bounds."""
+"""The autoscaler: up at once, down after the delay, to zero after the retention, always within its bounds."""
 
 from __future__ import annotations
 

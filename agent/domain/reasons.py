@@ -229,6 +229,7 @@ TABLE: Mapping[str, str | Maker] = {
     "Cordoned": "is cordoned",
     "NodeNotReady": "is not ready",
     "MigStrategy": "does not serve this kind of GPU request (MIG strategy {strategy})",
+    "UnknownMemory": "does not tell the memory of its GPUs",
     "ClaimedDevices": "hands out its GPUs by claims, which are not shared by fractions",
     "LegacyMig": "holds pods of the old MIG kind",
     "NumaMisfit": "cannot align the request to its NUMA zones",

@@ -9,7 +9,7 @@ from agent.domain.constraints import Constraints, NodeTerm, term_holds, untolera
 from agent.domain.nodes import Node
 from agent.domain.reasons import Reason, reason
 from agent.scheduler.ledger import NodeState
-from agent.scheduler.shapes import Shape
+from agent.scheduler.shapes import SHARED, Shape
 
 
 def label_keys(constraints: Iterable[Constraints]) -> tuple[tuple[str, ...], bool]:
@@ -37,6 +37,7 @@ def classify(nodes: Iterable[NodeState], keys: tuple[str, ...], names: bool) -> 
             node.mig_strategy,
             state.usable,
             state.claimed,
+            node.gpu_memory > 0,
             node.name if names else "",
         )
         state.kind = known.setdefault(key, len(known))
@@ -53,7 +54,11 @@ def misfit(shape: Shape, state: NodeState) -> Reason | None:
         shown = f"{taint.key}={taint.value}:{taint.effect}" if taint.value else f"{taint.key}:{taint.effect}"
         return reason("Taint", taint=shown)
     if not state.serves(shape):
-        return reason("ClaimedDevices") if state.claimed else reason("MigStrategy", strategy=node.mig_strategy)
+        if shape.kind == SHARED and state.claimed:
+            return reason("ClaimedDevices")
+        if shape.request.gpu_memory and not node.gpu_memory:
+            return reason("UnknownMemory")
+        return reason("MigStrategy", strategy=node.mig_strategy)
     return None
 
 

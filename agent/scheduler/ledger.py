@@ -225,9 +225,9 @@ class NodeState:
     def serves(self, shape: Shape) -> bool:
         """MIG strategy: "single" nodes serve whole GPUs only, "mixed" ones MIG profiles only.
 
-        Devices that are handed out by claims are not shared by fractions.
+        Devices that are handed out by claims are not shared, and memory is not shared of devices of unknown size.
         """
-        if shape.kind == SHARED and self.claimed:
+        if shape.kind == SHARED and (self.claimed or (shape.request.gpu_memory and not self.node.gpu_memory)):
             return False
         strategy = self.node.mig_strategy
         if strategy == "single":

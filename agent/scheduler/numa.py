@@ -10,8 +10,11 @@ from agent.scheduler.gangs import TaskState
 from agent.scheduler.ledger import HELD, NONE, PIPELINED, NodeState
 from agent.scheduler.shapes import Shape
 
-SINGLE, RESTRICTED = "single-numa-node", "restricted"
+SINGLE, RESTRICTED, BEST_EFFORT = "single-numa-node", "restricted", "best-effort"
 GPU = "nvidia.com/gpu"
+NOWHERE = 1000
+"""Stands for the span of a pod that is not aligned at all."""
+
 Amounts = dict[str, int]
 
 
@@ -69,7 +72,7 @@ class NumaNode:
             for chosen in combinations(range(len(self.zones)), count):
                 if all(sum(self._free(i, name, now) for i in chosen) >= amount for name, amount in wanted.items()):
                     return tuple(self.zones[index] for index in chosen)
-        return None
+        return () if self.policy == BEST_EFFORT else None
 
     def _fewest_possible(self, wanted: Amounts) -> int:
         for count in range(1, len(self.zones) + 1):
@@ -91,7 +94,7 @@ class Numa:
         self._nodes = {
             node.index: NumaNode(node)
             for node in nodes
-            if node.node.numa_zones and node.node.numa_policy in (SINGLE, RESTRICTED)
+            if node.node.numa_zones and node.node.numa_policy in (SINGLE, RESTRICTED, BEST_EFFORT)
         }
 
     @property
@@ -116,6 +119,10 @@ class Numa:
         """The zones it would get there; () where nothing is aligned."""
         known = self._nodes.get(node.index)
         return () if known is None or not task.shape.guaranteed else known.choose(task.shape, now=now) or ()
+
+    def span(self, task: TaskState, node: NodeState) -> int:
+        """Over how many zones it would lie; nodes with few are preferred."""
+        return len(self.zones(task, node, now=False)) or NOWHERE
 
     def refuse(self, task: TaskState, node: NodeState, *, now: bool) -> Reason | None:
         known = self._nodes.get(node.index)

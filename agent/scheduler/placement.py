@@ -163,12 +163,21 @@ class Placer:
     def _place_with_care(self, task: TaskState, ranking: Ranking, conditions: Conditions, wait_only: bool) -> bool:
         """Node by node, for pods whose place depends on who else is there."""
         nodes = ranking.in_order()
+        shape = task.shape
+        if conditions.numa.concerns(task):
+            nodes.sort(
+                key=lambda node: (self._opens(shape, node), not node.fits_idle(shape), conditions.numa.span(task, node))
+            )
         if task.shape.constraints.preferred_pods:
             nodes.sort(key=lambda node: -conditions.affinity.preference(task, node))
         for node in nodes:
             if conditions.refuse(task, node) is None and self.put(task, node, wait_only=wait_only):
                 return True
         return False
+
+    def _opens(self, shape: Shape, node: NodeState) -> bool:
+        """Whether it would not join a device that is shared already."""
+        return not (shape.kind == SHARED and self.strategy.join_shared and node.joins_shared(shape))
 
     def _nominated(self, task: TaskState, scope: Scope | None) -> NodeState | None:
         node = self.session.nodes_by_name.get(task.pod.nominated_node) if task.pod.nominated_node else None

@@ -144,6 +144,9 @@ def main() -> int:
         shutil.copytree(ROOT / "agent", where / "agent", ignore=shutil.ignore_patterns("__pycache__"))
         (where / "tests" / "agent").mkdir(parents=True)
         shutil.copytree(ROOT / "tests" / "agent" / "scheduler", where / "tests" / "agent" / "scheduler")
+        if caught(where, FILES[0], sources[FILES[0]]):
+            print("the tests fail without a mutant", file=sys.stderr)
+            return 2
         for name, index in chosen:
             text, what = mutate(sources[name], index)
             dead = caught(where, name, text)

@@ -66,6 +66,12 @@ def test_memory_requests_fit_one_device(mib, runs):
     assert bool(decided.bound) is runs
 
 
+def test_memory_of_unknown_devices_is_not_shared():
+    cluster = Cluster().node("n1", 1, gpu_memory=0).queue("a", 9)
+    decided = cluster.job("x", "a", request=Request(cpu=MILLI, gpu_memory=50)).plan("allocate")
+    assert (decided.bound, "does not tell the memory of its GPUs" in decided.text("x")) == ({}, True)
+
+
 def test_memory_is_charged_in_hundredths_rounded_up():
     decided = shared(1).job("x", "a", request=Request(cpu=MILLI, gpu_memory=10_100)).plan("allocate")
     assert [bind.gpu_portion for bind in decided.plan.binds] == [260]

@@ -30,7 +30,9 @@ POLICIES = [
     ("single-numa-node", (4, 4), 5, None),
     ("restricted", (4, 4), 5, ("z0", "z1")),
     ("restricted", (2, 2), 3, None),
-    ("best-effort", (2, 2), 3, ()),
+    ("best-effort", (2, 4), 3, ("z1",)),
+    ("best-effort", (2, 2), 3, ("z0", "z1")),
+    ("best-effort", (1, 1), 3, ()),
 ]
 
 
@@ -39,6 +41,13 @@ def test_zones_by_policy(policy, free, cores, zones):
     cluster = guaranteed(numa(policy, *free).job("j", "a", request=Request(cpu=cores * MILLI)))
     binds = cluster.plan("allocate").plan.binds
     assert [bind.numa_zones for bind in binds] == ([] if zones is None else [zones])
+
+
+def test_the_node_with_fewer_zones_is_preferred():
+    cluster = numa("best-effort", 2, 2).job("j", "a", request=THREE)
+    zones = (NumaZone("y0", ZONE, {"cpu": 4000}),)
+    cluster.node("n2", 0, cores=128, numa_policy="best-effort", numa_zones=zones)
+    assert guaranteed(cluster).plan("allocate").bound == {"j-0": "n2"}
 
 
 def test_each_pod_takes_from_its_zone():

@@ -1,4 +1,4 @@
-"""How the pods of each kind of top owner form pod groups: one table, one function from pod and owners to a group."""
+"""From a pod and its owners to its group: queue, priority, preemptibility, minimum, parts, topology."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agent.grouping import trees
+from agent.grouping.kinds import POD, Kinds, Rule
 from agent.grouping.owners import Owner, Reference
+from agent.grouping.paths import total, values
+from agent.grouping.trees import Part, Tree
 from agent.wire import labels as names
 
 Obj = dict[str, Any]
-TRAIN, BUILD, INFERENCE = "train", "build", "inference"
 BATCH_MIN_MEMBER = "kai.scheduler/batch-min-member"
 PRIORITY_CLASS = "priorityClassName"
 _PREEMPTION_DELAY = "kai.scheduler/preemption-delay"
@@ -21,37 +24,8 @@ _TOPOLOGY_PREFERRED = "kai.scheduler/topology-preferred-placement"
 _LONGEST_NAME = 253
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """``per_pod``: each pod is a group of its own; otherwise all pods of the top owner are one.
-
-    ``priority_class``: the default. ``top``: False when the owner is only a way to the one it owns (a CronJob makes
-    Jobs, and each of them is a group). ``read``: False when its pods carry all there is to know, so that the owner need
-    not be fetched.
-    """
-
-    priority_class: str = TRAIN
-    per_pod: bool = False
-    top: bool = True
-    read: bool = True
-
-
-DEFAULT = Rule()
-POD = Rule(per_pod=True)
-TABLE: dict[tuple[str, str], Rule] = {
-    ("batch", "Job"): Rule(),
-    ("batch", "CronJob"): Rule(top=False),
-    ("apps", "Deployment"): Rule(INFERENCE, per_pod=True),
-    ("apps", "ReplicaSet"): Rule(),
-    ("apps", "StatefulSet"): Rule(),
-    ("apps", "DaemonSet"): Rule(per_pod=True, read=False),
-    ("", "ReplicationController"): Rule(),
-    ("", "Node"): Rule(per_pod=True, read=False),
-    ("run.ai", "Workload"): Rule(per_pod=True, read=False),
-    ("kubeflow.org", "Notebook"): Rule(BUILD),
-    ("argoproj.io", "Workflow"): Rule(per_pod=True),
-}
-"""(API group, kind) of the top owner → rule; other kinds follow ``DEFAULT``."""
+KINDS = Kinds()
+"""The kinds that need no WorkloadKind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,61 +44,104 @@ class Group:
     preemption_delay: str = ""
     staleness_grace: str = ""
     topology: tuple[str, str, str] = ("", "", "")
+    tree: Tree | None = None
 
     @property
     def key(self) -> str:
         return f"{self.namespace}/{self.name}"
 
 
-def group_of(pod: Obj, owners: Sequence[Owner], namespace_labels: Mapping[str, str], default_queue: str) -> Group:
+def group_of(
+    pod: Obj, owners: Sequence[Owner], namespace_labels: Mapping[str, str], default_queue: str, kinds: Kinds = KINDS
+) -> Group:
     """The group of a pod that names none. ``owners``: nearest first (see ``owners.chain``)."""
     meta = pod["metadata"]
-    tops = [owner for owner in owners if _rule(owner.reference).top]
-    top = tops[-1] if tops else None
-    rule = POD if top is None else _rule(top.reference)
+    top, rule = _top(owners, kinds)
     own = Reference(pod.get("apiVersion") or "v1", "Pod", meta["name"], meta["uid"])
     reference = own if top is None or rule.per_pod else top.reference
-    facts = _Facts(pod, top)
+    facts = _Facts(pod, top, rule)
+    minimum, tree = (1, None) if rule.per_pod or top is None else _gang(facts, top, rule)
     return Group(
         namespace=meta.get("namespace", ""),
-        name=_name(reference),
+        name=_name(reference, _split(meta, rule)),
         queue=_queue(facts, namespace_labels, default_queue),
         pool=facts.label(names.NODE_POOL) or names.DEFAULT_NODE_POOL,
         priority_class=facts.label(PRIORITY_CLASS)
         or (pod.get("spec") or {}).get("priorityClassName")
         or rule.priority_class,
         preemptibility=facts.label(names.PREEMPTIBILITY),
-        min_member=1 if rule.per_pod or top is None else _minimum(facts),
+        min_member=minimum,
         owner=reference,
         labels=_copied(meta.get("labels") or {}),
         preemption_delay=facts.note(_PREEMPTION_DELAY),
         staleness_grace=facts.note(_STALENESS_GRACE),
         topology=(facts.note(_TOPOLOGY), facts.note(_TOPOLOGY_REQUIRED), facts.note(_TOPOLOGY_PREFERRED)),
+        tree=tree,
     )
 
 
-def must_read(reference: Reference) -> bool:
+def subgroup_of(pod: Obj, owners: Sequence[Owner], group: Group, kinds: Kinds = KINDS) -> str:
+    """The part of its group that a pod is in: what its label says, else what its kind says; "" where there are none."""
+    labels = pod["metadata"].get("labels") or {}
+    if labels.get(names.SUBGROUP_NAME) or group.tree is None:
+        return str(labels.get(names.SUBGROUP_NAME) or "")
+    top, rule = _top(owners, kinds)
+    found = next((part.name for part in rule.components if set(part.labels) <= set(labels.items())), "")
+    if rule.shape == "ray":
+        found = trees.ray_part(labels)
+    elif rule.shape == "jobset":
+        found = trees.job_set_part(labels)
+    elif not rule.components:
+        found = trees.segment_part(labels, trees.segment_size(_Facts(pod, top, rule).note(trees.SEGMENT_SIZE)))
+    leaves = [part.name for part in group.tree.parts if not part.inner]
+    return found if found in leaves else leaves[0]
+
+
+def must_read(reference: Reference, kinds: Kinds = KINDS) -> bool:
     """Whether an owner of this kind says something about its pods that they do not say themselves."""
-    return _rule(reference).read
+    return kinds.of(reference.group, reference.kind).read
+
+
+def _top(owners: Sequence[Owner], kinds: Kinds) -> tuple[Owner | None, Rule]:
+    """The owner whose pods are grouped, and its rule."""
+    rules = [(owner, kinds.of(owner.reference.group, owner.reference.kind)) for owner in owners]
+    return next(((owner, rule) for owner, rule in reversed(rules) if rule.top), (None, POD))
+
+
+def _gang(facts: _Facts, top: Owner, rule: Rule) -> tuple[int, Tree | None]:
+    """How many pods must start together, and in which parts."""
+    obj = {"spec": top.spec}
+    asked = facts.note(BATCH_MIN_MEMBER)
+    given = int(asked) if asked.isdecimal() and len(asked) < 7 else None
+    counts = (total(obj, path) for path in rule.minimum)
+    minimum = given if given is not None else next((count for count in counts if count is not None), 1)
+    if rule.shape:
+        tree = trees.ray_tree(top.spec) if rule.shape == "ray" else trees.job_set_tree(top.spec)
+    elif rule.components:
+        parts = tuple(Part(part.name, total(obj, part.replicas) or 0) for part in rule.components)
+        tree = Tree(parts, len(parts))
+    else:
+        levels = (facts.note(trees.SEGMENT_REQUIRED), facts.note(trees.SEGMENT_PREFERRED))
+        topology = (facts.note(_TOPOLOGY), *levels) if any(levels) else ("", "", "")
+        tree = trees.segment_tree(minimum, trees.segment_size(facts.note(trees.SEGMENT_SIZE)), topology)
+    return minimum, tree
 
 
 class _Facts:
-    """Labels and annotations of the top owner, and of the pod where the owner says nothing."""
+    """Labels and annotations of the top owner, then of its pod template, and of the pod where neither says anything."""
 
-    def __init__(self, pod: Obj, top: Owner | None) -> None:
-        meta = pod["metadata"]
-        self._labels = (top.labels if top else {}, meta.get("labels") or {})
-        self._notes = (top.annotations if top else {}, meta.get("annotations") or {})
+    def __init__(self, pod: Obj, top: Owner | None, rule: Rule) -> None:
+        templates = values({"spec": top.spec}, rule.template) if top and rule.template else []
+        first = templates[0] if templates and isinstance(templates[0], Mapping) else {}
+        metas = [(first.get("metadata") or {}), pod["metadata"]]
+        self._labels = (top.labels if top else {}, *(meta.get("labels") or {} for meta in metas))
+        self._notes = (top.annotations if top else {}, *(meta.get("annotations") or {} for meta in metas))
 
     def label(self, key: str) -> str:
         return next((labels[key] for labels in self._labels if labels.get(key)), "")
 
     def note(self, key: str) -> str:
         return next((notes[key] for notes in self._notes if notes.get(key)), "")
-
-
-def _rule(reference: Reference) -> Rule:
-    return TABLE.get((reference.group, reference.kind), DEFAULT)
 
 
 def _queue(facts: _Facts, namespace_labels: Mapping[str, str], default_queue: str) -> str:
@@ -138,19 +155,18 @@ def _queue(facts: _Facts, namespace_labels: Mapping[str, str], default_queue: st
     )
 
 
-def _minimum(facts: _Facts) -> int:
-    text = facts.note(BATCH_MIN_MEMBER)
-    return int(text) if text.isdecimal() and len(text) < 7 else 1
-
-
 def _copied(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Labels that help to find the group again from screens and tools."""
     kept = (names.WORKLOAD_ID, names.WORKLOAD_NAME, names.PROJECT, names.NODE_POOL, "user")
     return tuple((key, labels[key]) for key in kept if labels.get(key))
 
 
-def _name(reference: Reference) -> str:
-    tail = f"-{reference.uid}"
+def _split(meta: Mapping[str, Any], rule: Rule) -> str:
+    return str((meta.get("labels") or {}).get(rule.split) or "") if rule.split else ""
+
+
+def _name(reference: Reference, split: str) -> str:
+    tail = f"-{reference.uid}" + (f"-{split}" if split else "")
     return f"pg-{reference.name}"[: _LONGEST_NAME - len(tail)] + tail
 
 
@@ -164,10 +180,10 @@ def manifest(group: Group) -> Obj:
         "stalenessGracePeriod": group.staleness_grace,
     }
     spec |= {key: value for key, value in optional.items() if value}
-    topology, required, preferred = group.topology
-    if topology:
-        constraint = {"topology": topology, "requiredTopologyLevel": required, "preferredTopologyLevel": preferred}
-        spec["topologyConstraint"] = {key: value for key, value in constraint.items() if value}
+    spec |= _constraint(group.topology)
+    if group.tree is not None:
+        del spec["minMember"]
+        spec |= {"minSubGroup": group.tree.minimum, "subGroups": [_part(part) for part in group.tree.parts]}
     reference = {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid}
     return {
         "apiVersion": "scheduling.run.ai/v2alpha2",
@@ -180,3 +196,15 @@ def manifest(group: Group) -> Obj:
         },
         "spec": spec,
     }
+
+
+def _constraint(topology: tuple[str, str, str]) -> Obj:
+    name, required, preferred = topology
+    constraint = {"topology": name, "requiredTopologyLevel": required, "preferredTopologyLevel": preferred}
+    return {"topologyConstraint": {key: value for key, value in constraint.items() if value}} if name else {}
+
+
+def _part(part: Part) -> Obj:
+    minimum = {"minSubGroup" if part.inner else "minMember": part.minimum}
+    parent = {"parent": part.parent} if part.parent else {}
+    return {"name": part.name, **parent, **minimum, **_constraint(part.topology)}

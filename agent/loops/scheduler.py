@@ -26,6 +26,7 @@ from agent.kube.resources import (
     PRIORITY_CLASS,
     QUEUE,
     TOPOLOGY,
+    WORKLOAD_KIND,
 )
 from agent.loops.context import Context
 from agent.loops.execution import Executor
@@ -86,8 +87,8 @@ class Scheduler:
         )
         self._lookups = Lookups(kube, self._mirror)
         informers = context.informers
-        optional = {NODE_POOL, TOPOLOGY, POD_GROUP, QUEUE}
-        kinds = (PRIORITY_CLASS, NAMESPACE, TOPOLOGY, NODE_POOL, QUEUE, POD_GROUP, NODE, POD)
+        optional = {NODE_POOL, TOPOLOGY, POD_GROUP, QUEUE, WORKLOAD_KIND}
+        kinds = (PRIORITY_CLASS, NAMESPACE, WORKLOAD_KIND, TOPOLOGY, NODE_POOL, QUEUE, POD_GROUP, NODE, POD)
         self._informers = {kind: informers.of(kind, optional=kind in optional) for kind in kinds}
         stores = {kind: informer.store for kind, informer in self._informers.items()}
         self._stores = stores
@@ -150,6 +151,7 @@ class Scheduler:
         mirror, stores = self._mirror, self._stores
         stores[PRIORITY_CLASS].on_change(mirror.on_priority_class)
         stores[NAMESPACE].on_change(mirror.on_namespace)
+        stores[WORKLOAD_KIND].on_change(mirror.on_workload_kind)
         stores[TOPOLOGY].on_change(mirror.on_topology)
         stores[NODE_POOL].on_change(mirror.on_node_pool)
         stores[QUEUE].on_change(mirror.on_queue)

@@ -35,6 +35,7 @@ class Entry:
     group: str
     asked: Asked
     pod: Pod
+    subgroup: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Demand:
 
     # -- pods --------------------------------------------------------------------------------------------------------
 
-    def put_pod(self, obj: Obj, group: str, now: int) -> tuple[Pod | None, Pod]:
+    def put_pod(self, obj: Obj, group: str, now: int, subgroup: str) -> tuple[Pod | None, Pod]:
         """Take a pod of ours in its new form. Returns what it was for the scheduler and what it is."""
         uid = obj["metadata"]["uid"]
         old = self.entries.get(uid)
@@ -89,11 +90,11 @@ class Demand:
         if (obj.get("spec") or {}).get("nodeName"):
             self.assumed.pop(uid, None)
             self.held.pop(uid, None)
-        pod = self._view(obj, group, asked, now, old.pod if old is not None else None)
+        pod = self._view(obj, (group, subgroup), asked, now, old.pod if old is not None else None)
         if old is not None and old.group != group:
             self._changed.add(old.group)
             self._leave_group(uid, old.group)
-        self.entries[uid] = Entry(obj, group, asked, pod)
+        self.entries[uid] = Entry(obj, group, asked, pod, subgroup)
         if old is None or old.pod is not pod or old.group != group:
             self._changed.add(group)
         self.members.setdefault(group, {})[uid] = None
@@ -125,7 +126,10 @@ class Demand:
         """Look at a pod again after an assumption about it, or the time, has changed."""
         entry = self.entries.get(uid)
         if entry is not None:
-            before, entry.pod = entry.pod, self._view(entry.obj, entry.group, entry.asked, now, entry.pod)
+            before, entry.pod = (
+                entry.pod,
+                self._view(entry.obj, (entry.group, entry.subgroup), entry.asked, now, entry.pod),
+            )
             if entry.pod is not before:
                 self._changed.add(entry.group)
 
@@ -137,7 +141,7 @@ class Demand:
         for uid in list(self._releasing):
             self.review(uid, now)
 
-    def _view(self, obj: Obj, group: str, asked: Asked, now: int, old: Pod | None) -> Pod:
+    def _view(self, obj: Obj, place: tuple[str, str], asked: Asked, now: int, old: Pod | None) -> Pod:
         """The pod as the scheduler sees it; the very same object as before if nothing changed."""
         uid, assumed = obj["metadata"]["uid"], None
         status = state_of(obj, now)
@@ -151,8 +155,8 @@ class Demand:
         (self.pending.add if status == PodStatus.PENDING else self.pending.discard)(uid)
         pod = pod_of(
             obj,
-            group=group,
-            subgroup=(obj["metadata"].get("labels") or {}).get(names.SUBGROUP_NAME, ""),
+            group=place[0],
+            subgroup=place[1],
             status=status,
             request=asked.request,
             constraints=constraints_of(obj),

@@ -8,8 +8,9 @@ from dataclasses import replace
 from agent.domain.nodes import DEFAULT_POOL
 from agent.domain.pods import ACTIVE_USED, Pod, PodStatus
 from agent.domain.reasons import Reason
+from agent.grouping.kinds import Kinds, rule_of
 from agent.grouping.owners import Owner, Reference, chain, controller_of
-from agent.grouping.rules import Group, group_of, must_read
+from agent.grouping.rules import Group, group_of, must_read, subgroup_of
 from agent.kube.cache import Change
 from agent.kube.convert.constraints import named_objects
 from agent.kube.convert.groups import Priorities
@@ -61,6 +62,7 @@ class Mirror:
         self._needs: dict[str, list[Need]] = {}
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._classes: dict[str, tuple[int, bool]] = {}
+        self._kinds = Kinds()
         self._stale: set[str] = set()
         self._charged: dict[str, str] = {}
 
@@ -86,6 +88,18 @@ class Mirror:
     def on_group(self, change: Change) -> None:
         if self.demand.on_group(change):
             self._wake()
+
+    def on_workload_kind(self, change: Change) -> None:
+        """A kind that the table does not know, or knows otherwise: group again what is grouped by owners."""
+        added = dict(self._kinds.added)
+        if change.old is not None:
+            added.pop(rule_of(change.old)[0], None)
+        if change.new is not None:
+            added |= [rule_of(change.new)]
+        self._kinds = Kinds(added)
+        for entry in [entry for entry in self.demand.entries.values() if entry.group in self.demand.virtual]:
+            self._put(entry.obj)
+        self._wake()
 
     def on_namespace(self, change: Change) -> None:
         labels = (change.new or {"metadata": {}})["metadata"].get("labels") or {}
@@ -128,13 +142,14 @@ class Mirror:
 
     def _put(self, obj: Obj) -> None:
         uid = obj["metadata"]["uid"]
-        group = self._group_key(obj)
-        if group is None:
+        found = self._group_key(obj)
+        if found is None:
             return
+        group, subgroup = found
         needs = [(kind, obj["metadata"]["namespace"], name) for kind, name in named_objects(obj)]
         if needs and uid not in self.demand.entries:
             self.demand.unresolved.add(uid)
-        before, pod = self.demand.put_pod(obj, group, self._clock())
+        before, pod = self.demand.put_pod(obj, group, self._clock(), subgroup)
         self._note_needs(uid, needs, pod)
         if before is not pod and not _quiet(before, pod):
             self._wake()
@@ -150,21 +165,22 @@ class Mirror:
 
     # -- grouping ----------------------------------------------------------------------------------------------------
 
-    def _group_key(self, obj: Obj) -> str | None:
-        """The key of the pod's group; None while an owner must be fetched first."""
+    def _group_key(self, obj: Obj) -> tuple[str, str] | None:
+        """The key of the pod's group and its part of it; None while an owner must be fetched first."""
         meta = obj["metadata"]
         name = (meta.get("annotations") or {}).get(names.POD_GROUP_NAME)
         if name:
-            return f"{meta.get('namespace', '')}/{name}"
-        owners, wanted = chain(obj, self._owners, must_read)
+            return f"{meta.get('namespace', '')}/{name}", (meta.get("labels") or {}).get(names.SUBGROUP_NAME, "")
+        owners, wanted = chain(obj, self._owners, lambda reference: must_read(reference, self._kinds))
         if wanted is not None:
             self._waiting_for_owner.setdefault(wanted.uid, {})[meta["uid"]] = obj
             self.wanted_owners.setdefault(wanted, meta.get("namespace", ""))
             self._wake()
             return None
-        group = group_of(obj, owners, self._namespaces.get(meta.get("namespace", ""), {}), self._default_queue)
+        labels = self._namespaces.get(meta.get("namespace", ""), {})
+        group = group_of(obj, owners, labels, self._default_queue, self._kinds)
         self.demand.put_virtual(group)
-        return group.key
+        return group.key, subgroup_of(obj, owners, group, self._kinds)
 
     def learn(self, owner: Owner) -> None:
         """An owner was read (or could not be): group the pods that waited for it."""

@@ -328,3 +328,22 @@ def _owned(name: str) -> dict[str, object]:
 def _allocated(kube: FakeKube, name: str) -> str:
     found = next(q for q in kube.all(QUEUE) if q["metadata"]["name"] == name)
     return ((found.get("status") or {}).get("allocated") or {}).get("nvidia.com/gpu", "")
+
+
+async def test_a_kind_that_is_added_while_pods_run():
+    kube = FakeKube(node(gpus=8), queue())
+    made = pod("p", gpus=9)
+    made["metadata"]["ownerReferences"] = [
+        {"apiVersion": "example.com/v1", "kind": "Thing", "name": "t", "uid": "gone", "controller": True}
+    ]
+    kind = {
+        "apiVersion": "run.ai/v1",
+        "kind": "WorkloadKind",
+        "metadata": {"name": "things"},
+        "spec": {"group": "example.com", "kind": "Thing", "priorityClass": "inference"},
+    }
+    async with scheduling(kube):
+        await kube.create(made)
+        await kube.create(kind)
+        await until(lambda: kube.all(POD_GROUP))
+        assert kube.all(POD_GROUP)[0]["spec"]["priorityClassName"] == "inference"

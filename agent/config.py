@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from agent.wire.labels import SCHEDULER_NAMES
 
 ROLES = ("link", "operator", "scheduler", "metrics", "webhook", "activator")
-COMMANDS = ("install", "uninstall", "reserve")
+COMMANDS = ("install", "uninstall", "reserve", "diagnose")
 PLACEMENTS = ("binpack", "spread")
 
 
@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(settings: Settings) -> None:
     if len(settings.roles) > 1 and set(settings.roles) & set(COMMANDS):
-        raise BadSetting(f"ROLE is {' '.join(settings.roles)}: install and uninstall stand alone")
+        raise BadSetting(f"ROLE is {' '.join(settings.roles)}: install, uninstall, reserve and diagnose stand alone")
     if settings.roles == ("install",) and not settings.manifest:
         raise BadSetting("install needs -f MANIFEST, the file that the console gave (- for standard input)")
     for name in ("placement_gpu", "placement_cpu"):

@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 import uvloop
 
-from agent import install, reserve
+from agent import diagnose, install, reserve
 from agent.config import BadSetting, Settings, parse
 from agent.kube.client import KubeClient
 from agent.kube.errors import BadConfig, KubeError, NotFound
@@ -31,6 +31,7 @@ from agent.loops.context import Context, Health
 from agent.loops.leases import Elector, LeadershipLost, identity
 from agent.loops.serving import serve
 from agent.loops.snapshots import Board
+from agent.operator import prerequisites
 from agent.wire import labels
 
 log = structlog.get_logger(__name__)
@@ -61,6 +62,10 @@ async def _main(settings: Settings) -> int:
         if settings.roles == ("uninstall",):
             await install.uninstall(kube, definitions=settings.definitions)
             return 0
+        if settings.roles == ("diagnose",):
+            found = await diagnose.diagnose(kube)
+            print(prerequisites.report(found))
+            return 1 if any(item.required and not item.ok for item in found) else 0
         if settings.roles == ("reserve",):
             await reserve.hold(kube, os.environ)
         return await run_roles(kube, settings)

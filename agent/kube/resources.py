@@ -68,6 +68,9 @@ NETWORK_POLICY = Resource("NetworkPolicy", "networkpolicies", "networking.k8s.io
 INGRESS = Resource("Ingress", "ingresses", "networking.k8s.io")
 DISRUPTION_BUDGET = Resource("PodDisruptionBudget", "poddisruptionbudgets", "policy")
 CRD = Resource("CustomResourceDefinition", "customresourcedefinitions", "apiextensions.k8s.io", namespaced=False)
+ACCESS_REVIEW = Resource(
+    "SelfSubjectAccessReview", "selfsubjectaccessreviews", "authorization.k8s.io", namespaced=False
+)
 MUTATING_WEBHOOK = Resource(
     "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", "admissionregistration.k8s.io", namespaced=False
 )

@@ -61,6 +61,7 @@ PROGRAMS = (
     _kubernetes("kube-proxy", 16),
     Program("coredns", "coredns", "github.com/coredns/coredns", "v1.14.7", 127, ("-version",), same_minor=False),
     _kubernetes("kube-scheduler", 5),
+    Program("helm", "helm", "helm.sh/helm/v3/cmd/helm", "v3.19.4", 120, ("version",), same_minor=False),
 )
 BY_NAME = {program.name: program for program in PROGRAMS}
 

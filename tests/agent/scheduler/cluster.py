@@ -104,20 +104,10 @@ class Cluster:
         places = [on] * pods if isinstance(on, str) else [*on, *[""] * (pods - len(on))]
         tree = root or SubGroup(DEFAULT_SUBGROUP, pods if least is None else least, topology=topology)
         created = NOW - (1000 - len(self.groups) if age is None else age) * MINUTE
-        started = NOW - MINUTE if any(places) else None
-        self.groups.append(
-            PodGroup(
-                "team",
-                name,
-                queue,
-                uid=name,
-                priority=priority,
-                preemptibility=preemptibility_of(preemptibility, priority),
-                created=created,
-                root=tree,
-                **({"last_start": started} | group),
-            )
-        )
+        facts = {"last_start": NOW - MINUTE if any(places) else None, "created": created, "priority": priority}
+        kind = preemptibility_of(preemptibility, priority)
+        group = {"uid": name, "preemptibility": kind, "root": tree, **facts, **group}
+        self.groups.append(PodGroup("team", name, queue, **group))
         wish = request or Request(
             cpu=MILLI,
             memory=GIB,
@@ -126,22 +116,11 @@ class Cluster:
         )
         for index, place in enumerate(places):
             status = PodStatus.RUNNING if place else PodStatus.PENDING
-            self.pods.append(
-                Pod(
-                    f"{name}-{index}",
-                    "team",
-                    f"{name}-{index}",
-                    f"team/{name}",
-                    status=statuses[index] if statuses else status,
-                    node=place,
-                    request=wish,
-                    constraints=constraints,
-                    labels=labels or {},
-                    subgroup=subgroups[index] if subgroups else "",
-                    gpu_groups=devices[index] if devices else (),
-                    created=index,
-                )
-            )
+            facts = {"request": wish, "constraints": constraints, "labels": labels or {}, "node": place}
+            facts["status"] = statuses[index] if statuses else status
+            facts["subgroup"] = subgroups[index] if subgroups else ""
+            facts["gpu_groups"] = devices[index] if devices else ()
+            self.pods.append(Pod(f"{name}-{index}", "team", f"{name}-{index}", f"team/{name}", created=index, **facts))
         return self
 
     def snapshot(self) -> Snapshot:

@@ -1,4 +1,4 @@
-"""Status of Queues: what each holds, up the tree. Pure sums here; ``QueueReporter`` writes what changed, in batches."""
+"""Status of Queues, up the tree, and of gangs: what each holds. Pure sums; ``QueueReporter`` writes what changed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import structlog
 
 from agent.domain.groups import Preemptibility
-from agent.domain.pods import ALLOCATED, PodStatus
+from agent.domain.pods import ALLOCATED, Pod, PodStatus
 from agent.kube import quantity
 from agent.kube.cache import Store
 from agent.kube.errors import KubeError, NotFound
 from agent.kube.protocol import Kube
-from agent.kube.resources import QUEUE
+from agent.kube.resources import POD_GROUP, QUEUE
 from agent.scheduler.shapes import ShapeTable, device_memory
 from agent.scheduler.snapshot import QueueShares, Snapshot
 from agent.wire.labels import GPU_RESOURCE
@@ -65,6 +65,36 @@ def queue_statuses(snapshot: Snapshot, shares: Mapping[str, QueueShares]) -> dic
     return found
 
 
+def group_statuses(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
+    """``status.resourcesStatus`` of the groups of several pods, by key: allocated, allocatedNonPreemptible, requested.
+
+    A group of one pod has none: its pod says as much, and one write less is a pod placed sooner.
+    """
+    members: dict[str, list[Pod]] = defaultdict(list)
+    for pod in snapshot.pods:
+        members[pod.group].append(pod)
+    memory = {node.name: device_memory(node.gpu_memory) for node in snapshot.nodes}
+    smallest = min((device_memory(node.gpu_memory) for node in snapshot.nodes if node.gpus), default=device_memory(0))
+    shapes, found = ShapeTable(), {}
+    for group in snapshot.groups:
+        if len(members[group.key]) < 2:
+            continue
+        requested, allocated = [0, 0, 0], [0, 0, 0]
+        for pod in members[group.key]:
+            cost = shapes.of(pod).accounted(memory.get(pod.node, smallest))
+            if pod.status in ALLOCATED:
+                _add(allocated, cost)
+            if pod.status in ALLOCATED or pod.status == PodStatus.PENDING:
+                _add(requested, cost)
+        protected = group.preemptibility is Preemptibility.NON_PREEMPTIBLE
+        found[group.key] = {
+            "allocated": _resources(allocated),
+            "allocatedNonPreemptible": _resources(allocated if protected else [0, 0, 0]),
+            "requested": _resources(requested),
+        }
+    return found
+
+
 def _path(name: str, parents: Mapping[str, str]) -> list[str]:
     """The queue and its ancestors; a loop ends where it began."""
     found: list[str] = []
@@ -93,11 +123,13 @@ class QueueReporter:
         store: Store,
         snapshot: Callable[[], Snapshot],
         *,
+        groups: Store,
         leading: Callable[[], bool],
         busy: Callable[[], bool],
     ) -> None:
         self._kube = kube
         self._store = store
+        self._groups = groups
         self._leading = leading
         self._busy = busy
         self._snapshot = snapshot
@@ -118,12 +150,34 @@ class QueueReporter:
                 await asyncio.sleep(EVERY_S)
             self._changed.clear()
             if self._leading():
-                await self._write(queue_statuses(self._snapshot(), self._shares))
+                snapshot = self._snapshot()
+                await self._write(queue_statuses(snapshot, self._shares))
+                await self._write_groups(group_statuses(snapshot))
 
     async def _write(self, wanted: Mapping[str, dict[str, Any]]) -> None:
         due = [(name, status) for name, status in wanted.items() if self._differs(name, status)]
         for start in range(0, len(due), _AT_ONCE):
             await asyncio.gather(*(self._patch(name, status) for name, status in due[start : start + _AT_ONCE]))
+
+    async def _write_groups(self, wanted: Mapping[str, dict[str, Any]]) -> None:
+        due = [(key, status) for key, status in wanted.items() if self._group_differs(key, status)]
+        for start in range(0, len(due), _AT_ONCE):
+            await asyncio.gather(*(self._patch_group(key, status) for key, status in due[start : start + _AT_ONCE]))
+
+    def _group_differs(self, key: str, status: Mapping[str, Any]) -> bool:
+        obj = self._groups.by_key(key)
+        return obj is not None and (obj.get("status") or {}).get("resourcesStatus") != status
+
+    async def _patch_group(self, key: str, status: dict[str, Any]) -> None:
+        namespace, _, name = key.partition("/")
+        try:
+            body = {"status": {"resourcesStatus": status}}
+            await self._kube.patch(POD_GROUP, name, namespace, body=body, subresource="status")
+        except NotFound:
+            return
+        except KubeError as error:
+            log.warning("group_status_not_written", group=key, error=error.message)
+            self._changed.set()
 
     def _differs(self, name: str, status: Mapping[str, Any]) -> bool:
         obj = self._store.get(name)

@@ -35,6 +35,8 @@ GRACE_S = 0.4
 """A pod that waits no longer than this is not written about."""
 STORE_AFTER_S = 1.5
 """A virtual group that waits longer than this is stored, so that its reasons can be read."""
+NOMINATED_AFTER_S = 2.0
+"""A place that somebody is still leaving is named on the pod that gets it only if that takes longer than this."""
 SAME_CODE_S = 10.0
 """How often a sentence is rewritten when only its numbers changed."""
 OTHER_CODE_S = 1.0
@@ -65,6 +67,7 @@ class Reporter:
         self._pods: Mapping[str, Reason] = {}
         self._groups: Mapping[str, tuple[Reason, ...]] = {}
         self._since: dict[str, float] = {}
+        self._nominated: dict[str, tuple[str, float]] = {}
         self._written: dict[str, tuple[float, str]] = {}
         self._told: set[str] = set()
         self._events: deque[Obj] = deque()
@@ -100,6 +103,11 @@ class Reporter:
         moment = time.monotonic()
         waiting = pods.keys() | groups.keys()
         self._since = {name: self._since.get(name, moment) for name in waiting}
+        before, chosen = self._nominated, {one.pod: one.node for one in plan.nominations}
+        self._nominated = {
+            uid: (node, before[uid][1] if before.get(uid, ("", 0.0))[0] == node else moment)
+            for uid, node in chosen.items()
+        }
         for key in plan.stale:
             self._annotate(key, read.STALE_SINCE, wording.stamp(now / 1e9))
         for key in plan.no_longer_stale:
@@ -151,7 +159,7 @@ class Reporter:
 
     async def run(self) -> None:
         while True:
-            if not (self._since or self._events or self._notes or self._told - self._groups.keys()):
+            if not (self._since or self._nominated or self._events or self._notes or self._told - self._groups.keys()):
                 await self._wake.wait()
             self._wake.clear()
             await asyncio.sleep(ROUND_S)
@@ -176,6 +184,9 @@ class Reporter:
         for uid, reason in self._pods.items():
             if len(work) < budget and self._pod_due(uid, reason, moment):
                 work.append(self._write_pod(uid, reason))
+        for uid, (node, since) in self._nominated.items():
+            if len(work) < budget and moment - since >= NOMINATED_AFTER_S and self._nominates(uid, node):
+                work.append(self._write_nomination(uid, node))
         while self._events and len(work) < budget:
             work.append(self._write_event(self._events.popleft()))
         self._forget()
@@ -226,6 +237,21 @@ class Reporter:
             self._kube.patch(POD, meta["name"], meta["namespace"], body=body, kind="strategic", subresource="status")
         )
         self._event(entry.obj, "Pod", "FailedScheduling", reason.text, warning=True, key=reason.code)
+
+    def _nominates(self, uid: str, node: str) -> bool:
+        entry = self._mirror.entry(uid)
+        return entry is not None and entry.pod.status == PodStatus.PENDING and entry.pod.nominated_node != node
+
+    async def _write_nomination(self, uid: str, node: str) -> None:
+        """``status.nominatedNodeName``: others see for whom the room is meant, and the next plan prefers it."""
+        entry = self._mirror.entry(uid)
+        if entry is not None:
+            meta, body = entry.obj["metadata"], {"metadata": {"uid": uid}, "status": {"nominatedNodeName": node}}
+            await self._quietly(
+                self._kube.patch(
+                    POD, meta["name"], meta["namespace"], body=body, kind="strategic", subresource="status"
+                )
+            )
 
     async def _write_group(self, key: str, reasons: tuple[Reason, ...]) -> None:
         namespace, _, name = key.partition("/")

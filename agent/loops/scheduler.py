@@ -17,6 +17,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from agent.domain.pods import PodStatus
 from agent.kube.mirror import Mirror
+from agent.kube.mirror.checking import differences
 from agent.kube.resources import (
     NAMESPACE,
     NODE,
@@ -51,6 +52,10 @@ BUSY_REST = 1.0
 """After a cycle, pause this many times as long as it took, so that watches and binds get their turn; longer while
 binds are on their way, for then the cycle that follows is worth more."""
 BUSY_BACKLOG = 8
+CHECK_CYCLES = 200
+CHECK_SHARE = 1000
+"""Every so many cycles, in a quiet moment, what we know is compared with what the stores say read anew; the next time
+is not before this many times as long as that took."""
 
 CYCLE = Histogram(
     "runai_e2e_scheduling_latency_seconds",
@@ -59,6 +64,8 @@ CYCLE = Histogram(
 )
 BINDS = Counter("runai_pods_bound", "Pods bound.")
 EVICTIONS = Counter("runai_pod_group_evicted_pods", "Pods evicted.", ["action"])
+DEFECTS = Counter("runai_snapshot_defects", "Objects in which the incremental snapshot differed from a full rebuild.")
+CHECKS = Counter("runai_snapshot_checks", "Comparisons of the incremental snapshot with a full rebuild.")
 PENDING = Gauge("runai_pending_pods", "Pods that wait for a place.")
 BACKLOG = Gauge("runai_binds_in_progress", "Binds and evictions decided and not yet done.")
 
@@ -76,6 +83,8 @@ class Scheduler:
         self._context = context
         self._wake = asyncio.Event()
         self._changes = 0
+        self._cycles_since_check = 0
+        self._check_after = 0.0
         self._planner = Planner()
         self._mirror = Mirror(
             settings.scheduler_names,
@@ -112,7 +121,9 @@ class Scheduler:
             on_evicted=self._reporter.evicted,
             reservations=self._reservations,
         )
-        self._queues = QueueReporter(kube, stores[QUEUE], self._snapshot, leading=self._leading, busy=self._busy)
+        self._queues = QueueReporter(
+            kube, stores[QUEUE], self._snapshot, groups=stores[POD_GROUP], leading=self._leading, busy=self._busy
+        )
 
     def _leading(self) -> bool:
         return self._context.leading
@@ -174,6 +185,7 @@ class Scheduler:
                 continue
             took = self._cycle()
             self._context.health.set(True)
+            self._check()
             await asyncio.sleep(took * (BUSY_REST if self._executor.backlog > BUSY_BACKLOG else REST))
 
     async def _wait(self) -> None:
@@ -211,6 +223,21 @@ class Scheduler:
         took = time.perf_counter() - started
         self._measure(snapshot, decided, took)
         return took
+
+    def _check(self) -> None:
+        """Now and then: is the incremental snapshot what a full rebuild would be? If not, that is a defect of ours."""
+        self._cycles_since_check += 1
+        calm = self._executor.idle and not self._mirror.demand.assumed and not self._mirror.demand.leaving
+        if not calm or self._cycles_since_check < CHECK_CYCLES or time.monotonic() < self._check_after:
+            return
+        started = time.monotonic()
+        found = differences(self._mirror, self._stores, time.time_ns())
+        CHECKS.inc()
+        if found:
+            DEFECTS.inc(len(found))
+            log.error("snapshot_differs_from_rebuild", differences=found)
+        self._cycles_since_check = 0
+        self._check_after = time.monotonic() + CHECK_SHARE * (time.monotonic() - started)
 
     def _plan(self, now: int) -> tuple[Snapshot, Plan]:
         """A plan in which every pod that holds a node is counted there, whatever became of its queue or group."""

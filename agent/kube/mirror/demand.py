@@ -80,6 +80,19 @@ class Demand:
         self.pending: set[str] = set()
         """uids of the pods that could be placed now."""
 
+    def adopt(self, other: Demand) -> None:
+        """Take over what is on its way and not yet in any object."""
+        self.assumed, self.leaving, self.held = dict(other.assumed), set(other.leaving), dict(other.held)
+        self.missing, self.unresolved = dict(other.missing), set(other.unresolved)
+        self._started, self._evicted = dict(other._started), dict(other._evicted)
+        self._stale_since = dict(other._stale_since)
+
+    def resolve(self, other: Demand, now: int) -> None:
+        """Know of the objects that pods name what ``other`` knows."""
+        for uid in self.unresolved - other.unresolved:
+            self.unresolved.discard(uid)
+            self.review(uid, now)
+
     # -- pods --------------------------------------------------------------------------------------------------------
 
     def put_pod(self, obj: Obj, group: str, now: int, subgroup: str) -> tuple[Pod | None, Pod]:

@@ -48,6 +48,7 @@ class Mirror:
     ) -> None:
         self._names = frozenset(scheduler_names)
         self._default_queue = default_queue
+        self._options = (pool_label, gpu_placement, cpu_placement)
         self._wake = wake
         self._clock = clock
         self.supply = Supply(pool_label, gpu_placement, cpu_placement)
@@ -242,6 +243,25 @@ class Mirror:
             pools=self.supply.pools(),
             topologies=self.supply.topologies(),
         )
+
+    def successor(self) -> Mirror:
+        """An empty mirror with the same settings that knows what no object says: see ``checking``."""
+        label, gpu, cpu = self._options
+        fresh = Mirror(
+            self._names,
+            pool_label=label,
+            gpu_placement=gpu,
+            cpu_placement=cpu,
+            default_queue=self._default_queue,
+            clock=self._clock,
+        )
+        fresh._owners = dict(self._owners)
+        fresh.demand.adopt(self.demand)
+        return fresh
+
+    def charged(self) -> set[str]:
+        """Pods of ours that are counted like foreign ones."""
+        return set(self._charged)
 
     def refused(self) -> Mapping[str, Reason]:
         """Objects that are left out because they say nonsense, by "kind/name"."""

@@ -1,7 +1,8 @@
 """Preview a change of quotas: read the cluster as last reported, plan it twice, and tell what the actor may see of it.
 
-Five queries whatever the size. The demand is what the workloads' and pods' rows say, which the agent keeps current to
-the second; the link ships no snapshots of the scheduler's.
+A node pool is a quota universe of its own: only those that the change names are planned. Few queries whatever the size.
+The demand is what the workloads' and pods' rows say, which the agent keeps current to the second; the link ships no
+snapshots of the scheduler's.
 """
 
 import time
@@ -83,12 +84,13 @@ def preview(*, actor: Actor, cluster: Cluster, changes: Mapping[Unit, tuple[Pool
         require(actor, Action.PROJECT_UPDATE if isinstance(unit, Project) else Action.DEPARTMENT_UPDATE, unit.scope)
         if unit.cluster_id != cluster.pk:
             raise Invalid(FieldError("clusterId", f"{unit.name} belongs to another cluster", str(cluster.pk)))
-    world = _read(cluster)
+    touched = frozenset(quota.node_pool for asked in changes.values() for quota in asked)
+    world = _read(cluster, touched)
     problems = [item for asked in changes.values() for quota in asked for item in quotas.check_quota(quota)]
     queues = [_queue(world, row, pool_quota(row)) for row in world.quotas]
     changed = [_queue_of(world, unit, quota) for unit, asked in changes.items() for quota in asked]
-    nodes, as_of = _nodes(cluster)
-    demands = _demands(cluster, world)
+    nodes, as_of = _nodes(cluster, touched)
+    demands = [item for item in _demands(cluster, world) if item.pool in touched]
     pools = [
         PoolPlacement(name, gpu, cpu)
         for name, gpu, cpu in NodePool.objects.filter(cluster=cluster).values_list(
@@ -109,7 +111,7 @@ def preview(*, actor: Actor, cluster: Cluster, changes: Mapping[Unit, tuple[Pool
     )
 
 
-def _read(cluster: Cluster) -> _World:
+def _read(cluster: Cluster, touched: frozenset[str]) -> _World:
     world = _World()
     departments = Department.objects.filter(cluster=cluster).select_related("scope")
     projects = Project.objects.filter(cluster=cluster, delete_requested_at=None).select_related("scope")
@@ -117,7 +119,7 @@ def _read(cluster: Cluster) -> _World:
     world.projects = {row.pk: row for row in projects}
     for project in world.projects.values():
         project.department = world.departments[project.department_id]
-    rows = Quota.objects.filter(node_pool__cluster=cluster).select_related("node_pool")
+    rows = Quota.objects.filter(node_pool__cluster=cluster, node_pool__name__in=touched).select_related("node_pool")
     world.quotas = [row for row in rows if row.department_id in world.departments or row.project_id in world.projects]
     return world
 
@@ -141,8 +143,8 @@ def _queue_of(world: _World, unit: Unit, quota: PoolQuota) -> Queue:
     return queue
 
 
-def _nodes(cluster: Cluster) -> tuple[list[NodeFact], datetime | None]:
-    rows = Node.objects.filter(cluster=cluster).values_list(
+def _nodes(cluster: Cluster, touched: frozenset[str]) -> tuple[list[NodeFact], datetime | None]:
+    rows = Node.objects.filter(cluster=cluster, node_pool__in=touched).values_list(
         "name",
         "node_pool",
         "cpu_allocatable_milli",

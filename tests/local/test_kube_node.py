@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,22 @@ def run(api: Api, name: str, image: str, command: list[str], **limits: str) -> N
 
 
 def end_of(api: Api, name: str) -> tuple[str, str]:
-    """Phase and log of a pod that has ended."""
-    phase = wait_for(lambda: phase_of(api, name), lambda found: found in ("Succeeded", "Failed"), 40)
+    """Phase and log of a pod that has ended.
+
+    A kubelet that has just started may refuse a pod before it knows the node's devices; then another is made, as every
+    controller would.
+    """
+    for _ in range(3):
+        phase = wait_for(lambda: phase_of(api, name), lambda found: found in ("Succeeded", "Failed"), 40)
+        pod = api.call("GET", f"{PODS}/{name}")
+        if "containerStatuses" in pod["status"]:
+            break
+        api.call("DELETE", f"{PODS}/{name}?gracePeriodSeconds=0")
+        time.sleep(2)
+        asked = pod["spec"]["containers"][0]
+        run(api, name, asked["image"], asked["command"], **asked["resources"].get("limits", {}))
+    else:
+        pytest.fail(f"the kubelet refused {name} three times: {pod['status'].get('message')}")
     return phase, str(api.call("GET", f"{PODS}/{name}/log"))
 
 

@@ -7,6 +7,7 @@ ServiceAccount. Each step is safe to repeat; what was done is kept in ``state.js
 from __future__ import annotations
 
 import functools
+import json
 import hashlib
 import os
 import subprocess
@@ -30,6 +31,29 @@ from local.state import State
 
 ROLES = ("link", "operator", "scheduler", "metrics", "webhook", "activator")
 NAMESPACE, ACCOUNT = "runai", "runai-agent"
+_API = "rbac.authorization.k8s.io"
+HOST_ACCESS = json.dumps(
+    {
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": [
+            {
+                "apiVersion": f"{_API}/v1",
+                "kind": "ClusterRole",
+                "metadata": {"name": "local-host-access"},
+                "rules": [{"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["*"]}],
+            },
+            {
+                "apiVersion": f"{_API}/v1",
+                "kind": "ClusterRoleBinding",
+                "metadata": {"name": "local-host-access"},
+                "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
+                "roleRef": {"apiGroup": _API, "kind": "ClusterRole", "name": "local-host-access"},
+            },
+        ],
+    }
+)
+"""Roles that run on the host reach pods through the API server only: the activator needs it, no customer's does."""
 
 
 class JoinFailed(Exception):
@@ -99,7 +123,7 @@ def enrol(rest: Rest, state: State, member: Member, binaries: Binaries, cluster:
     known = state.get("clusters", {}).get(member.name, {})
     if known.get("enrolled") == identity:
         return False
-    manifest = rest.post(f"/clusters/{cluster}/manifest").text
+    manifest = rest.post(f"/clusters/{cluster}/manifest").text + "\n---\n" + HOST_ACCESS
     argv = [str(binaries["kubectl"]), "--kubeconfig", str(member.kubernetes.kubeconfig), "apply", "-f", "-"]
     done = subprocess.run(argv, input=manifest, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode:

@@ -41,7 +41,7 @@ def render_manifest(
 
     It carries the enrolment token: show it once, store it nowhere.
     """
-    objects = [_namespace(), *priority_classes(), *_service_account(), *project_roles(), *reservation_objects()]
+    objects = [_namespace(), *priority_classes(), *service_account(), *project_roles(), *reservation_objects()]
     objects.append(_secret(enrolment_token))
     objects.append(_link_config(cluster_id, cluster_name, link_url, ca_pem))
     documents = [crd_yaml.strip(), *(to_yaml(obj) for obj in objects)]
@@ -151,7 +151,8 @@ def agent_rules() -> list[Obj]:
     ]
 
 
-def _service_account() -> list[Obj]:
+def service_account() -> list[Obj]:
+    """The account of the agent and its rights."""
     subject = {"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": labels.NAMESPACE}
     rbac, api = "rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io"
     ref = {"apiGroup": api, "kind": "ClusterRole", "name": SERVICE_ACCOUNT}

@@ -72,8 +72,8 @@ def write_archive(target: Path, name: str, layer: Path, command: Sequence[str]) 
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with tarfile.open(unfinished, "w") as archive:
-            _add(archive, "manifest.json", json.dumps(manifest).encode())
-            _add(archive, config_name, document)
+            add(archive, "manifest.json", json.dumps(manifest).encode())
+            add(archive, config_name, document)
             archive.add(layer, f"{digest}/layer.tar")
         os.replace(unfinished, target)
     finally:
@@ -106,13 +106,13 @@ def _write_busybox_layer(layer: Path, binary: bytes, applets: Sequence[str]) -> 
         for folder in ("bin", "etc", "root", "home", "var", "usr", "usr/bin"):
             _add_folder(archive, folder, 0o755)
         _add_folder(archive, "tmp", 0o1777)
-        _add(archive, "bin/busybox", binary, 0o755)
+        add(archive, "bin/busybox", binary, 0o755)
         for applet in applets:
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             archive.addfile(link)
-        _add(archive, "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/sh\n")
-        _add(archive, "etc/group", b"root:x:0:\nnogroup:x:65534:\n")
+        add(archive, "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/sh\n")
+        add(archive, "etc/group", b"root:x:0:\nnogroup:x:65534:\n")
 
 
 def _python(progress: Progress) -> Image:
@@ -145,7 +145,16 @@ def _write_python_layer(layer: Path) -> None:
         raise ImagesError(f"mmdebstrap could not make {PYTHON}: {done.stderr.strip()[-800:]}")
 
 
-def _add(archive: tarfile.TarFile, name: str, data: bytes, mode: int = 0o644) -> None:
+def read(archive: tarfile.TarFile, name: str) -> bytes:
+    """A file of an archive. Raises ImagesError when it is not there."""
+    file = archive.extractfile(name)
+    if file is None:
+        raise ImagesError(f"{name} is missing in the archive of an image")
+    return file.read()
+
+
+def add(archive: tarfile.TarFile, name: str, data: bytes, mode: int = 0o644) -> None:
+    """Put ``data`` into an archive as the file ``name``."""
     info = tarfile.TarInfo(name)
     info.size, info.mode = len(data), mode
     archive.addfile(info, io.BytesIO(data))

@@ -1,0 +1,133 @@
+"""The chart: linted, made from the same source as the manifest, installed on a real node, upgraded and taken out."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agent.kube.errors import Invalid, NotFound
+from agent.kube.resources import DEPLOYMENT, NAMESPACE, POD, WORKLOAD
+from local.kube import agent_image, node
+from local.kube.binaries import ensure
+from tests.agent.live import log_of, make_project, pods_of, reach, until, workload
+from tests.fixtures_kube import say
+
+ROOT = Path(__file__).resolve().parents[3]
+CHART = ROOT / "deploy" / "charts" / "runai-cluster"
+ROLES = ("operator", "scheduler", "webhook", "activator", "metrics")
+VALUES = ("--set", f"image.repository={agent_image.REPOSITORY}", "--set", "image.pullPolicy=Never")
+
+
+@pytest.fixture(scope="module")
+def helm() -> str:
+    return str(ensure(say, ("helm",))["helm"])
+
+
+def run(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_chart_is_what_the_manifest_is():
+    generate = ROOT / "deploy" / "charts" / "generate.py"
+    code = f"import runpy; files = runpy.run_path({str(generate)!r})['files'](); "
+    code += f"import pathlib; root = pathlib.Path({str(CHART)!r}); "
+    code += "print([str(path) for path, text in files.items() if (root / path).read_text() != text])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]", f"run deploy/charts/generate.py: {done.stdout}{done.stderr}"
+
+
+@pytest.mark.node
+def test_helm_lints_it(helm):
+    assert "0 chart(s) failed" in run(helm, "lint", "--strict", str(CHART))
+
+
+@pytest.mark.node
+def test_roles_are_switched_by_values(helm):
+    text = run(helm, "template", "r", str(CHART), "--kube-version", "1.34.0", "--set", "roles.metrics.enabled=false")
+    made = [doc["metadata"]["name"] for doc in yaml.safe_load_all(text) if doc and doc["kind"] == "Deployment"]
+    assert sorted(made) == ["runai-activator", "runai-operator", "runai-scheduler", "runai-webhook"]
+
+
+@pytest.mark.node
+def test_a_wrong_value_is_refused_by_name(helm):
+    argv = [helm, "template", "r", str(CHART), "--kube-version", "1.34.0", "--set", "placement.gpu=random"]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "gpu" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def scheduled(node_cluster, tmp_path_factory) -> Iterator[Any]:
+    """The cluster with the agent's image, and the scheduler of Kubernetes, which places the agent's own pods."""
+    node.import_images(node_cluster._node().containerd_socket, (agent_image.ensure(say),))
+    config, program = str(node_cluster.kubeconfig), str(ensure(say, ("kube-scheduler",))["kube-scheduler"])
+    log = (tmp_path_factory.mktemp("kube") / "scheduler.log").open("wb")
+    flags = [f"--{name}kubeconfig={config}" for name in ("", "authentication-", "authorization-")]
+    argv = [program, *flags, "--leader-elect=false", "--secure-port=0"]
+    process = subprocess.Popen(argv, stdout=log, stderr=log)
+    yield node_cluster
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def old_chart(helm, tmp_path_factory) -> str:
+    """A packaged chart 0.0.1, as an earlier release would have been."""
+    folder = tmp_path_factory.mktemp("chart")
+    shutil.copytree(CHART, folder / "runai-cluster")
+    about = folder / "runai-cluster" / "Chart.yaml"
+    text = about.read_text().replace("\nversion: 0.1.0", "\nversion: 0.0.1")
+    about.write_text(text)
+    values = folder / "runai-cluster" / "values.yaml"
+    values.write_text(values.read_text().replace("activator: {enabled: true}", "activator: {enabled: false}"))
+    run(helm, "package", str(folder / "runai-cluster"), "-d", str(folder))
+    return str(folder / "runai-cluster-0.0.1.tgz")
+
+
+@pytest.mark.node
+async def test_installed_upgraded_and_uninstalled(live_node, scheduled, helm, old_chart):
+    base = [helm, "--kubeconfig", str(scheduled.kubeconfig), "-n", "runai"]
+    own = ("--take-ownership", *VALUES)
+    run(*base, "upgrade", "--install", "runai", old_chart, "--create-namespace", *own)
+    run(*base, "upgrade", "runai", str(CHART), *own)
+    async with live_node.connect() as kube:
+
+        async def available() -> bool:
+            found = (await kube.list(DEPLOYMENT, "runai")).items
+            up = [obj for obj in found if (obj.get("status") or {}).get("availableReplicas") == 1]
+            return len(up) == len(ROLES)
+
+        await until(available, within=180)
+        space = await make_project(kube, "chart")
+        await kube.create(workload("hello", space, command=["echo", "MARKER from the chart"]))
+        await reach(kube, "hello", space, "Completed")
+        pod = (await pods_of(kube, space, "hello"))[0]["metadata"]["name"]
+        assert "MARKER" in await log_of(kube, pod, space)
+
+        async def refused() -> bool:
+            try:
+                await kube.create(workload("wrong", space, framework="caffe"))
+            except Invalid:
+                return True
+            await kube.delete(WORKLOAD, "wrong", space)
+            return False
+
+        await until(refused)
+        await kube.create(workload("stays", space, command=["sleep", "600"]))
+        await reach(kube, "stays", space, "Running")
+        run(*base, "uninstall", "runai", "--wait")
+        assert (await kube.get(POD, "stays-0", space))["status"]["phase"] == "Running"
+        assert await kube.get(NAMESPACE, space)
+        with pytest.raises(NotFound):
+            await kube.get(DEPLOYMENT, "runai-operator", "runai")
+        await kube.delete(WORKLOAD, "stays", space)
+        await kube.delete(POD, "stays-0", space, grace_s=0)

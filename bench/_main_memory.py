@@ -58,11 +58,15 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 def measure(target: Target, seconds: float, moment: str) -> Iterator[Line]:
     """A line a process, then the sums that have targets. Takes ``seconds``, in which nothing should be asked of it."""
     groups = families(target.processes())
-    before, begun = {name: cpu_seconds(pids) for name, pids in groups.items()}, time.monotonic()
+    begun = time.monotonic()
+    before = {pid: cpu_seconds([pid]) for pids in groups.values() for pid in pids}
     time.sleep(seconds)
     took = time.monotonic() - begun
     memory = {name: pss_mib(pids) for name, pids in groups.items()}
-    cpu = {name: 100 * (cpu_seconds(pids) - before[name]) / took for name, pids in groups.items()}
+    cpu = {
+        name: 100 * sum(max(0.0, cpu_seconds([pid]) - before[pid]) for pid in pids) / took
+        for name, pids in groups.items()
+    }
     for name, mib in memory.items():
         figures = {"pss_mib": round(mib, 1), "cpu_percent": round(cpu[name], 2)}
         limits = {"pss_mib": AGENT_MIB, "cpu_percent": AGENT_CPU} if name.endswith(".agent") else None

@@ -1,7 +1,7 @@
 """``python -m bench api [--users N] [--rules N] [--projects N] [--repeats N]``: the REST API on a full tenant.
 
-Prints one JSON object a line: each list (p50, p95, queries), tokens, the permission check, and how much slower a list is
-than a bare view of the same rows. PostgreSQL and Valkey are its own unless RUNAI_TEST_DATABASE_URL and
+Prints one JSON object a line: each list (p50, p95, queries), tokens, the permission check, and how much slower a list
+is than a bare view of the same rows. PostgreSQL and Valkey are its own unless RUNAI_TEST_DATABASE_URL and
 RUNAI_TEST_REDIS_URL name others; requests go through the whole stack of the control plane in this process.
 """
 

@@ -20,7 +20,7 @@ from access.services.roles import role_of
 from runai_cp.lib.renderers import timestamp
 
 
-def user(row: User) -> dict[str, Any]:
+def user(row: User, groups: list[str]) -> dict[str, Any]:
     return {
         "id": str(row.pk),
         "username": row.email,
@@ -31,7 +31,7 @@ def user(row: User) -> dict[str, Any]:
         "name": row.name,
         "isLocal": row.is_local,
         "enabled": row.is_active,
-        "groups": sorted(group.name for group in row.user_groups.all()),
+        "groups": groups,
     }
 
 

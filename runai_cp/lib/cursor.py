@@ -8,7 +8,7 @@ permissions apply to every page anew.
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -18,7 +18,7 @@ from django.db.models import Q
 
 from runai_cp.lib.errors import FieldError, Invalid
 
-_READERS = {"d": datetime.fromisoformat, "u": UUID, "n": Decimal}
+_READERS: dict[str, Callable[[Any], Any]] = {"d": datetime.fromisoformat, "u": UUID, "n": Decimal}
 LONGEST = 4096
 
 

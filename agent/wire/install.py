@@ -25,6 +25,7 @@ ROLES = ("administrator", "researcher", "viewer")
 Obj = dict[str, Any]
 _READ = ["get", "list", "watch"]
 _ALL = ["get", "list", "watch", "create", "update", "patch", "delete"]
+_BREAKS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_./-]+")
 
 
@@ -203,17 +204,33 @@ def to_yaml(value: Any, indent: int = 0) -> str:
         return "".join(_entry(f"{pad}{_key(key)}:", item, indent) for key, item in value.items())
     if isinstance(value, list) and value and isinstance(value[0], (dict, list)):
         return "".join(f"{pad}- {to_yaml(item, indent + 1).lstrip()}" for item in value)
-    return f"{pad}{json.dumps(value, ensure_ascii=False)}\n"
+    return f"{pad}{_scalar(value)}\n"
 
 
 def _entry(head: str, value: Any, indent: int) -> str:
-    if isinstance(value, str) and "\n" in value and value == value.strip("\n") + "\n" and value[0] != " ":
+    if (
+        isinstance(value, str)
+        and "\n" in value
+        and not _BREAKS.search(value)
+        and value == value.strip("\n") + "\n"
+        and value[0] != " "
+    ):
         pad = "  " * (indent + 1)
         return f"{head} |\n" + "".join(f"{pad}{line}\n" if line else "\n" for line in value.splitlines())
     nested = isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], (dict, list)))
     if value and nested:
         return f"{head}\n{to_yaml(value, indent + 1)}"
-    return f"{head} {json.dumps(value, ensure_ascii=False)}\n"
+    return f"{head} {_scalar(value)}\n"
+
+
+def _is_block(text: str) -> bool:
+    """Whether a literal block says it exactly: lines that end with one newline and hold nothing special."""
+    return "\n" in text and text == text.strip("\n") + "\n" and text[0] != " " and not _BREAKS.search(text)
+
+
+def _scalar(value: Any) -> str:
+    """JSON, with the line breaks escaped that YAML knows and JSON does not."""
+    return _BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def _key(key: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from agent.wire.objects import DEFAULT_PRIORITY_CLASS, PRIORITIES, Compute, EnvVar, Toleration, WorkloadSpec
+from agent.wire.objects import DEFAULT_PRIORITY_CLASS, PRIORITIES, Compute, Toleration, WorkloadSpec
 from workloads.specs import quantities
 from workloads.specs.problems import SpecError
-from workloads.specs.request import DISTRIBUTED, INFERENCE, TRAINING, WORKSPACE, SubmitRequest
+from workloads.specs.request import DISTRIBUTED, INFERENCE, PARTS, TRAINING, WORKSPACE, SubmitRequest
 from workloads.specs.validate import problems
 
 WHOLE = 1000
@@ -62,6 +62,7 @@ def compile_spec(request: SubmitRequest, *, node_pools: tuple[str, ...] = (), su
         ttl_seconds_after_finished=request.ttl_seconds_after_finished,
         termination_grace_period_seconds=request.termination_grace_period_seconds,
         suspend=suspend,
+        **{name: getattr(request, name) for name in PARTS},
         labels=request.labels,
         annotations=request.annotations,
     )
@@ -132,7 +133,7 @@ def request_from_spec(spec: WorkloadSpec, *, name: str, project_id: str, cluster
         command=spec.command,
         args=spec.args,
         working_dir=spec.working_dir,
-        environment=tuple(EnvVar(item.name, item.value) for item in spec.environment),
+        environment=spec.environment,
         image_pull_policy=spec.image_pull_policy,
         gpu_devices=str(each.gpu_devices) if each.gpu_devices else None,
         gpu_portion=_text(quantities.decimal_text, each.gpu_portion_milli),
@@ -155,6 +156,7 @@ def request_from_spec(spec: WorkloadSpec, *, name: str, project_id: str, cluster
         backoff_limit=spec.backoff_limit,
         ttl_seconds_after_finished=spec.ttl_seconds_after_finished,
         termination_grace_period_seconds=spec.termination_grace_period_seconds,
+        **{name: getattr(spec, name) for name in PARTS},
         labels=spec.labels,
         annotations=spec.annotations,
     )

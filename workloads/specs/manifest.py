@@ -113,4 +113,8 @@ def plain_manifest(spec: WorkloadSpec, *, object_name: str, namespace: str) -> d
 
 
 def to_yaml(manifest: dict[str, Any]) -> str:
-    return str(yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True))
+    """As people read it; escaped where a text holds line breaks that YAML would fold into spaces."""
+    text = str(yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True))
+    if any(character in text for character in "\x85\u2028\u2029"):
+        return str(yaml.safe_dump(manifest, sort_keys=False))
+    return text

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from agent.wire import codec
-from agent.wire.objects import EnvVar, Toleration
+from agent.wire.objects import Autoscaling, EnvVar, Mount, Port, RoleSpec, Toleration
 from workloads.specs.problems import Problem, SpecError
 from workloads.specs.quantities import number
 
@@ -59,8 +59,37 @@ class SubmitRequest:
     backoff_limit: int | None = None
     ttl_seconds_after_finished: int | None = None
     termination_grace_period_seconds: int | None = None
+    master: RoleSpec | None = None
+    min_replicas: int | None = None
+    slots_per_worker: int | None = None
+    clean_pod_policy: str | None = None
+    ports: tuple[Port, ...] = ()
+    storage: tuple[Mount, ...] = ()
+    autoscaling: Autoscaling | None = None
+    time_limit_seconds: int | None = None
+    idle_gpu_limit_seconds: int | None = None
+    image_pull_secrets: tuple[str, ...] = ()
+    shared_memory_mib: int | None = None
+    readiness_path: str | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
+
+
+PARTS = (
+    "master",
+    "min_replicas",
+    "slots_per_worker",
+    "clean_pod_policy",
+    "ports",
+    "storage",
+    "autoscaling",
+    "time_limit_seconds",
+    "idle_gpu_limit_seconds",
+    "image_pull_secrets",
+    "shared_memory_mib",
+    "readiness_path",
+)
+"""Fields that go to the cluster as they are; the cluster's own rules judge them."""
 
 
 def to_json(request: SubmitRequest) -> dict[str, object]:

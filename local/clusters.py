@@ -7,8 +7,8 @@ ServiceAccount. Each step is safe to repeat; what was done is kept in ``state.js
 from __future__ import annotations
 
 import functools
-import json
 import hashlib
+import json
 import os
 import subprocess
 import sys

@@ -40,9 +40,9 @@ def pod(name: str, *, node: str = "", state: str = "") -> dict:
 
 def test_the_first_sight_of_each_step_counts() -> None:
     watched = Watched({"a": Marks(sent=1.0)})
-    for at, seen in ((2.0, pod("a")), (3.0, pod("a", node="n")), (4.0, pod("a", node="n", state="waiting")),
-                     (5.0, pod("a", node="n", state="running")), (6.0, pod("a", node="n", state="terminated"))):  # fmt: skip
-        watched.see(seen, at)
+    steps = [{}, {"node": "n"}, {"node": "n", "state": "waiting"}, {"node": "n", "state": "running"}]
+    for at, step in enumerate([*steps, {"node": "n", "state": "terminated"}], start=2):
+        watched.see(pod("a", **step), at)
     marks = watched.marks["a"]
     assert (marks.created, marks.bound, marks.started) == (2.0, 3.0, 5.0)
     assert watched.missing() == []

@@ -24,6 +24,7 @@ TABLE = [
     ("what one does not need goes on", 10, [claim("a", request=2), claim("b")], {"a": 2, "b": 8}, 0),
     ("priority before weight", 9, [claim("a", priority=1, request=8), claim("b", weight=5)], {"a": 8, "b": 1}, 0),
     ("larger remainder gets the unit", 10, [claim("a", weight=2), claim("b")], {"a": 7, "b": 3}, 0),
+    ("the larger remainder, not the larger part", 9, [claim("a", weight=7), claim("b", weight=3)], {"a": 6, "b": 3}, 0),
     ("equal remainders: the older", 3, [claim("b", created=1), claim("a", created=2)], {"b": 2, "a": 1}, 0),
     ("equal age: the smaller uid", 3, [claim("b"), claim("a")], {"a": 2, "b": 1}, 0),
     ("limit caps over-quota", 10, [claim("a", limit=2), claim("b", limit=3)], {"a": 2, "b": 3}, 5),

@@ -2,8 +2,7 @@
 
 import pytest
 
-from agent.domain.pods import Request
-from agent.domain.queues import Queue, Share
+from agent.domain.queues import Queue
 from agent.scheduler.capacity import over_capacity
 from agent.scheduler.claims import (
     Ledger,
@@ -19,9 +18,8 @@ from agent.scheduler.claims import (
 from agent.scheduler.entitlement import QueueState
 from agent.scheduler.gangs import JobState
 from agent.scheduler.intake import take_in
-from agent.scheduler.order import JobQueue, dominant_share, job_key, queue_key, rank_siblings
-from agent.scheduler.victims import VictimIndex, VictimWalk, anyone
-from tests.agent.scheduler.cluster import MINUTE, NOW, Cluster
+from agent.scheduler.order import dominant_share, job_key, queue_key, rank_siblings
+from tests.agent.scheduler.cluster import Cluster
 
 TOTALS = [10_000, 100_000, 1_000]
 UNLIMITED = [-1, -1, -1]
@@ -115,6 +113,7 @@ RANKS = [
     ("smaller share first", {"fair": (1, 5, 5)}, {"fair": (2, 5, 5)}, ["a", "b"]),
     ("larger share last", {"fair": (3, 5, 5)}, {"fair": (2, 5, 5)}, ["b", "a"]),
     ("neither smaller: the older", {"fair": (1, 5, 5), "created": 2}, {"fair": (2, 4, 5), "created": 1}, ["b", "a"]),
+    ("neither larger: the older", {"fair": (1, 5, 5), "created": 1}, {"fair": (2, 4, 5), "created": 2}, ["a", "b"]),
     ("equal: the older", {"created": 2}, {"created": 1}, ["b", "a"]),
     ("equal age: by name", {}, {}, ["a", "b"]),
 ]
@@ -164,6 +163,12 @@ def test_quota_of_non_preemptible_work(deserved, fixed, resource):
     state.nonpreemptible = list(fixed)
     found = over_capacity(job(state, nonpreemptible=True), (1, 1, 1))
     assert (found and found[2]) == resource
+
+
+def test_a_full_quota_of_what_is_not_asked_for_does_not_matter():
+    state = queue(deserved=(2, -1, -1))
+    state.nonpreemptible = [3, 0, 0]
+    assert over_capacity(job(state, nonpreemptible=True), (0, 1, 1)) is None
 
 
 def pair(mine=None, theirs=None):
@@ -316,83 +321,24 @@ def test_a_queue_without_share_that_asks_nothing_of_it_is_fair():
     assert stays_fair(job(mine), (0, 1, 0), ledger, [0], 1000)
 
 
-@pytest.mark.parametrize(("minutes", "taken"), [(1, True), (2, False)])
-def test_protection_ends_exactly_in_time(minutes, taken):
-    """Started one minute ago."""
-    cluster = Cluster().node("n1", 1).queue("a", 1)
-    cluster.queues.append(Queue("b", gpu=Share(0), reclaim_min_runtime=minutes * MINUTE))
-    cluster.job("b0", "b", on="n1").job("mine", "a")
-    assert bool(cluster.plan("reclaim", now=NOW).evicted) is taken
+def test_queues_inside_the_own_department_are_asked_one_by_one():
+    top = queue("top")
+    mine = queue("mine", deserved=(9, 9, 9), parent=top)
+    rich = queue("rich", deserved=(0, 0, 0), held=(5, 0, 0), parent=top)
+    poor = queue("poor", deserved=(9, 9, 9), parent=top)
+    assert giving_queues(mine, [poor, rich], (1, 0, 0)) == [rich]
 
 
-def session_of(cluster: Cluster):
-    return take_in(cluster.snapshot()).sessions["default"]
+def test_top_level_queues_are_asked_one_by_one():
+    mine, poor = queue("mine", deserved=(9, 9, 9)), queue("poor", deserved=(9, 9, 9))
+    rich = queue("rich", deserved=(0, 0, 0), held=(5, 0, 0))
+    assert giving_queues(mine, [poor, rich], (1, 0, 0)) == [rich]
 
 
-def test_victims_of_one_age_go_by_name_backwards():
-    cluster = Cluster().node("n1").queue("q", 9)
-    for name in ("b", "a", "c"):
-        cluster.job(name, "q", on="n1", age=5)
-    session = session_of(cluster)
-    index = VictimIndex(session, session.jobs.values())
-    assert [batch.job.group.name for batch in index.line(session.queues["q"])] == ["c", "b", "a"]
-
-
-def test_the_index_follows_changes():
-    cluster = Cluster().node("n1").queue("q", 9).job("a", "q", pods=3, least=1, on="n1").job("b", "q", gpus=2, on="n1")
-    session = session_of(cluster)
-    index, owner = VictimIndex(session, session.jobs.values()), session.queues["q"]
-    assert (index.total(owner), index.largest(owner)) == (5000, 2000)
-    for task in session.jobs["team/b"].tasks:
-        session.move(task, task.status.RELEASING, task.node)
-    index.renew(session.jobs.values())
-    assert (index.total(owner), index.largest(owner)) == (3000, 1000)
-
-
-def test_a_walk_sees_what_queues_hold_now():
-    """After x gave one, y is the fuller queue; a walk that is made then starts there."""
-    cluster = Cluster().node("n1").queue("x").queue("y")
-    for name in ("x0", "x1", "x2", "y0", "y1"):
-        cluster.job(name, name[0], on="n1")
-    session = session_of(cluster)
-    for state in session.queues.values():
-        state.set_fair_share((1000, 9000, 9 << 40))
-    index = VictimIndex(session, session.jobs.values())
-    queues = list(session.queues.values())
-    first = VictimWalk(index, queues, TOTALS, anyone).pop().job
-    assert first.group.name[0] == "x"
-    for name in ("x2", "x1"):
-        for task in session.jobs[f"team/{name}"].tasks:
-            session.move(task, task.status.RELEASING, task.node)
-    index.renew(session.jobs.values())
-    assert VictimWalk(index, queues, TOTALS, anyone).pop().job.group.name == "y1"
-
-
-def test_a_walk_can_start_again():
-    cluster = Cluster().node("n1").queue("x").queue("y")
-    for name in ("x0", "x1", "y0", "y1"):
-        cluster.job(name, name[0], on="n1")
-    session = session_of(cluster)
-    walk = VictimWalk(VictimIndex(session, session.jobs.values()), session.queues.values(), TOTALS, anyone)
-    first, second = walk.again(), walk.again()
-    one = [first.pop().job.key for _ in range(4)]
-    assert one == [second.pop().job.key for _ in range(4)]
-    assert (len(set(one)), first.pop()) == (4, None)
-
-
-NEXT = [
-    ("gpu", Request(gpus=4), Request(gpus=1)),
-    ("cpu", Request(cpu=4000), Request(cpu=1000)),
-    ("memory", Request(memory=4 << 30), Request(memory=1 << 30)),
-]
-
-
-@pytest.mark.parametrize(("resource", "much", "little"), NEXT, ids=[row[0] for row in NEXT])
-def test_the_queue_with_the_lighter_next_job_is_served_first(resource, much, little):
-    cluster = Cluster().node("n1").queue("a").queue("b").job("a0", "a", request=much).job("b0", "b", request=little)
-    session = session_of(cluster)
-    for state in session.queues.values():
-        state.deserved = [0, 0, 0]
-        state.set_fair_share((9000, 9000, 9 << 30))
-    line = JobQueue(session, session.jobs.values(), TOTALS, 100)
-    assert [line.pop().group.name, line.pop().group.name, line.pop()] == ["b0", "a0", None]
+@pytest.mark.parametrize(("left", "fair"), [(7, True), (6, False)])
+def test_top_level_queues_are_compared_too(left, fair):
+    mine = queue("mine", deserved=(0, 0, 0), fair=(4, 9, 9), held=(5, 0, 0))
+    theirs = queue("theirs", deserved=(0, 0, 0), fair=(4, 9, 9), held=(left + 1, 0, 0))
+    ledger = Ledger({})
+    ledger.take(theirs, (1, 0, 0))
+    assert stays_fair(job(mine), (1, 0, 0), ledger, [0], 1000) is fair

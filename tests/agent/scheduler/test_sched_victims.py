@@ -1,0 +1,160 @@
+"""The order of victims, alone: batches, their index as it follows changes, walks, and minimum run times."""
+
+import pytest
+
+from agent.domain.pods import Request
+from agent.domain.queues import Queue, Share
+from agent.scheduler.intake import take_in
+from agent.scheduler.order import JobQueue
+from agent.scheduler.victims import VictimIndex, VictimWalk, anyone
+from tests.agent.scheduler.cluster import MINUTE, NOW, Cluster
+
+TOTALS = [10_000, 100_000, 1 << 50]
+
+
+@pytest.mark.parametrize(("minutes", "taken"), [(1, True), (2, False)])
+def test_protection_ends_exactly_in_time(minutes, taken):
+    """Started one minute ago."""
+    cluster = Cluster().node("n1", 1).queue("a", 1)
+    cluster.queues.append(Queue("b", gpu=Share(0), reclaim_min_runtime=minutes * MINUTE))
+    cluster.job("b0", "b", on="n1").job("mine", "a")
+    assert bool(cluster.plan("reclaim", now=NOW).evicted) is taken
+
+
+def session_of(cluster: Cluster):
+    return take_in(cluster.snapshot()).sessions["default"]
+
+
+def test_victims_of_one_age_go_by_name_backwards():
+    cluster = Cluster().node("n1").queue("q", 9)
+    for name in ("b", "a", "c"):
+        cluster.job(name, "q", on="n1", age=5)
+    session = session_of(cluster)
+    index = VictimIndex(session, session.jobs.values())
+    assert [batch.job.group.name for batch in index.line(session.queues["q"])] == ["c", "b", "a"]
+
+
+def test_the_index_follows_changes():
+    cluster = Cluster().node("n1").queue("q", 9).job("a", "q", pods=3, least=1, on="n1").job("b", "q", gpus=2, on="n1")
+    session = session_of(cluster)
+    index, owner = VictimIndex(session, session.jobs.values()), session.queues["q"]
+    assert (index.total(owner), index.largest(owner)) == (5000, 2000)
+    for task in session.jobs["team/b"].tasks:
+        session.move(task, task.status.RELEASING, task.node)
+    index.renew(session.jobs.values())
+    assert (index.total(owner), index.largest(owner)) == (3000, 1000)
+
+
+def test_a_walk_sees_what_queues_hold_now():
+    """After x gave one, y is the fuller queue; a walk that is made then starts there."""
+    cluster = Cluster().node("n1").queue("x").queue("y")
+    for name in ("x0", "x1", "x2", "y0", "y1"):
+        cluster.job(name, name[0], on="n1")
+    session = session_of(cluster)
+    for state in session.queues.values():
+        state.set_fair_share((1000, 9000, 9 << 40))
+    index = VictimIndex(session, session.jobs.values())
+    queues = list(session.queues.values())
+    first = VictimWalk(index, queues, TOTALS, anyone).pop().job
+    assert first.group.name[0] == "x"
+    for name in ("x2", "x1"):
+        for task in session.jobs[f"team/{name}"].tasks:
+            session.move(task, task.status.RELEASING, task.node)
+    index.renew(session.jobs.values())
+    assert VictimWalk(index, queues, TOTALS, anyone).pop().job.group.name == "y1"
+
+
+def test_a_walk_can_start_again():
+    cluster = Cluster().node("n1").queue("x").queue("y")
+    for name in ("x0", "x1", "y0", "y1"):
+        cluster.job(name, name[0], on="n1")
+    session = session_of(cluster)
+    walk = VictimWalk(VictimIndex(session, session.jobs.values()), session.queues.values(), TOTALS, anyone)
+    first, second = walk.again(), walk.again()
+    one = [first.pop().job.key for _ in range(4)]
+    assert one == [second.pop().job.key for _ in range(4)]
+    assert (len(set(one)), first.pop()) == (4, None)
+
+
+NEXT = [
+    ("gpu", Request(gpus=4), Request(gpus=1)),
+    ("cpu", Request(cpu=4000), Request(cpu=1000)),
+    ("memory", Request(memory=4 << 30), Request(memory=1 << 30)),
+]
+
+
+@pytest.mark.parametrize(("resource", "much", "little"), NEXT, ids=[row[0] for row in NEXT])
+def test_the_queue_with_the_lighter_next_job_is_served_first(resource, much, little):
+    cluster = Cluster().node("n1").queue("a").queue("b").job("a0", "a", request=much).job("b0", "b", request=little)
+    session = session_of(cluster)
+    for state in session.queues.values():
+        state.deserved = [0, 0, 0]
+        state.set_fair_share((9000, 9000, 9 << 30))
+    line = JobQueue(session, session.jobs.values(), TOTALS, 100)
+    assert [line.pop().group.name, line.pop().group.name, line.pop()] == ["b0", "a0", None]
+
+
+def test_a_department_protects_its_queues_from_each_other():
+    """The common department's minimum run time counts when the victim's own queue sets none."""
+    cluster = Cluster().node("n1", 1)
+    cluster.queues.append(Queue("d", gpu=Share(1000), reclaim_min_runtime=10 * MINUTE))
+    cluster.queue("a", 1, parent="d").queue("b", 0, parent="d").job("b0", "b", on="n1").job("mine", "a")
+    assert cluster.plan("reclaim").evicted == set()
+
+
+def test_a_queue_set_below_the_common_department_decides():
+    cluster = Cluster().node("n1", 1)
+    cluster.queues.append(Queue("d", gpu=Share(1000), reclaim_min_runtime=10 * MINUTE))
+    cluster.queues.append(Queue("b", "d", gpu=Share(0), reclaim_min_runtime=0))
+    cluster.queue("a", 1, parent="d").job("b0", "b", on="n1").job("mine", "a")
+    assert cluster.plan("reclaim").evicted == {"b0-0"}
+
+
+def release(session, job: str, count: int) -> None:
+    for task in session.jobs[f"team/{job}"].tasks[-count:]:
+        session.move(task, task.status.RELEASING, task.node)
+
+
+def test_what_is_left_of_a_job_stays_in_the_index():
+    cluster = Cluster().node("n1").queue("q", 9).job("a", "q", pods=3, least=1, on="n1")
+    session = session_of(cluster)
+    index = VictimIndex(session, session.jobs.values())
+    release(session, "a", 1)
+    index.renew(session.jobs.values())
+    assert [len(batch.tasks) for batch in index.line(session.queues["q"])] == [1, 1]
+
+
+def test_dead_entries_are_swept_away():
+    cluster = Cluster().node("n1").queue("q", 9).job("a", "q", pods=8, least=1, on="n1").job("b", "q", on="n1")
+    session = session_of(cluster)
+    index, owner = VictimIndex(session, session.jobs.values()), session.queues["q"]
+    for count in range(1, 8):
+        release(session, "a", count)
+        index.renew(session.jobs.values())
+    index.forget_absent(session.jobs)
+    assert [batch.job.group.name for batch in index.line(owner)] == ["b", "a"]
+
+
+def test_jobs_that_left_are_forgotten():
+    cluster = Cluster().node("n1").queue("q", 9).job("a", "q", on="n1").job("b", "q", on="n1")
+    session = session_of(cluster)
+    index = VictimIndex(session, session.jobs.values())
+    index.forget_absent({"team/a": session.jobs["team/a"]})
+    assert [batch.job.group.name for batch in index.line(session.queues["q"])] == ["a"]
+
+
+def test_another_first_victim_gives_the_queue_another_place():
+    """x would give four, or only one when the large job may not be taken; y gives two."""
+    cluster = Cluster().node("n1").queue("x").queue("y")
+    cluster.job("xs", "x", on="n1").job("y0", "y", gpus=2, on="n1").job("y1", "y", gpus=2, on="n1")
+    cluster.job("xl", "x", gpus=3, on="n1")
+    session = session_of(cluster)
+    for state in session.queues.values():
+        state.set_fair_share((1000, 9000, 9 << 40))
+    index, queues = VictimIndex(session, session.jobs.values()), list(session.queues.values())
+
+    def small(batch) -> bool:
+        return batch.job.group.name != "xl"
+
+    assert VictimWalk(index, queues, TOTALS, anyone).pop().job.group.name == "y1"
+    assert VictimWalk(index, queues, TOTALS, small).pop().job.group.name == "xs"

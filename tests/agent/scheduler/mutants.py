@@ -21,17 +21,6 @@ ROOT = Path(__file__).parents[3]
 FILES = ("division.py", "order.py", "victims.py", "claims.py", "capacity.py", "protection.py")
 TESTS = ("rules", "victims", "division", "reclaim", "allocate", "preempt", "defects", "consolidation", "stale")
 SLOW = ("properties",)
-    "rules",
-    "victims",
-    "division",
-    "reclaim",
-    "allocate",
-    "preempt",
-    "defects",
-    "consolidation",
-    "stale",
-    "properties",
-)
 SWAPS = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,

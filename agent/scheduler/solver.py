@@ -15,9 +15,13 @@ from agent.scheduler.room import Promise, Wanted
 from agent.scheduler.simulation import Outcome, simulate
 from agent.scheduler.victims import Batch, VictimWalk
 
-JOB_STEPS, ACTION_STEPS, LEAST_STEPS = 40_000, 400_000, 2_000
-"""Moves of pods that may be simulated in vain: for one job, for all jobs of an action, and for a job that comes after
-the action's are used up, so that one hard job never ends the action for those behind it (KAI's B16)."""
+JOB_STEPS, ACTION_STEPS, LEAST_STEPS = 40_000, 60_000, 500
+"""Steps that may be simulated in vain: for one job, for all jobs of an action, and for each job that comes after the
+action's are used up, so that one hard job never ends the action for those behind it (KAI's B16).
+"""
+
+SIMULATION = 20
+"""Steps that a simulation costs besides one per pod it moves."""
 
 
 @dataclass(slots=True)
@@ -176,7 +180,7 @@ def _try(search: Search, tasks: list[TaskState], batches: list[Batch]) -> Outcom
             return outcome
         search.context.session.undo(outcome.mark)
     search.failed.add(fingerprint)
-    cost = len(tasks) + sum(len(batch.tasks) for batch in batches)
+    cost = SIMULATION + len(tasks) + sum(len(batch.tasks) for batch in batches)
     search.spent += cost
     search.context.spent += cost
     return None

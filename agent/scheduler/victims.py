@@ -182,7 +182,7 @@ class VictimWalk:
         totals: Vector,
         wanted: Callable[[Batch], bool],
     ) -> None:
-        self._index = index
+        self.index = index
         self._wanted = wanted
         self._totals = totals
         self._keys = index.keys
@@ -220,7 +220,7 @@ class VictimWalk:
 
     def _line(self, queue: QueueState) -> Iterator[Batch]:
         """The queue's batches that may be taken, from the first."""
-        line = self._index.line(queue)
+        line = self.index.line(queue)
         return line if self._wanted is anyone else (batch for batch in line if self._wanted(batch))
 
     def _following(self, queue: QueueState, batch: Batch) -> Batch | None:

@@ -28,7 +28,7 @@ def _serve(server: WSGIServer, shared: Any) -> None:
 @pytest.fixture
 def served(acme: Any) -> Iterator[str]:
     """Base URL of acme on 127.0.0.1. One request at a time, on the test's connection: never query while one runs."""
-    Domain.objects.get_or_create(domain="127.0.0.1", defaults={"tenant": acme.tenant, "is_primary": False})
+    Domain.objects.update_or_create(domain="127.0.0.1", defaults={"tenant": acme.tenant, "is_primary": False})
     server = WSGIServer(("127.0.0.1", 0), _Quiet)
     application = get_wsgi_application()
 

@@ -84,6 +84,8 @@ class World:
             key = {"workload_id": kind, "unit_id": unit_of(route), "node_id": f"node_{converter}"}.get(name, name)
             parts.append(f"{self.ids[key]}{rest}")
         queries = [query for end, query in QUERIES.items() if route.endswith(end)]
+        if "org-unit" in route:  # its metrics have names of their own
+            queries = [query.replace("GPU_UTILIZATION", "GPU_ALLOCATION") for query in queries]
         return "/" + "".join([*parts, *queries])
 
 

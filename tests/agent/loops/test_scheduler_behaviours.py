@@ -75,6 +75,7 @@ CASES: dict[str, tuple[Step, ...]] = {
     "non-preemptible work stays in quota": (
         queue("d-a", 1),
         submit("a", queue="d-a", priority="build"),
+        bound(a=1),
         submit("b", queue="d-a", priority="build"),
         bound(a=1, b=0),
     ),

@@ -2,7 +2,7 @@
 
 Event-driven: a pending pod starts a cycle at once when nothing is going on; while cycles and binds keep the process
 busy, changes pile up and the next cycle takes them all. Time alone starts a cycle only while something waits that time
-can change. ``docs/scheduler-live.md`` follows one decision from watch to bind, and says what happens where a process dies.
+can change. ``docs/scheduler-live.md`` follows one decision from watch to bind, and what happens where a process dies.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ class Outbox:
             self._snapshot = Snapshot(new_id, self.wanted_buckets, iter(sorted(keys)))
         snapshot = self._snapshot
         if snapshot.page is None or snapshot.page.epoch != epoch:
-            if snapshot.page is not None:  # another session: pages of the old one count for nothing
+            if snapshot.page is not None:  # a newer epoch: pages of the old one count for nothing
                 self.start_over(snapshot.buckets)
                 return self.next_page(epoch, new_id)
             snapshot.page = self._make_page(snapshot, epoch)

@@ -304,3 +304,14 @@ class Liveness(models.Model):
 
     def __str__(self) -> str:
         return str(self.last_seen)
+
+
+class Issuer(models.Model):
+    """Public keys (JWKs) with which a tenant's ID tokens are signed; API servers read them from the link."""
+
+    schema_name = models.CharField(max_length=63, primary_key=True)
+    keys = models.JSONField(default=list)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.schema_name

@@ -21,6 +21,8 @@ ALLOWED_HOSTS = env.words("RUNAI_ALLOWED_HOSTS", "*")
 """The tenant middleware answers 404 for every host that is no tenant's; name hosts here to refuse others earlier."""
 CSRF_TRUSTED_ORIGINS = env.words("RUNAI_TRUSTED_ORIGINS")
 LINK_URL = env.text("RUNAI_LINK_URL", "https://127.0.0.1:8443")
+ISSUER_URL = env.text("RUNAI_ISSUER_URL", "") or LINK_URL
+"""Base of each tenant's OIDC issuer, which the link serves. Clusters trust it by this name: do not change it later."""
 LINK_CA_FILE = env.text("RUNAI_LINK_CA_FILE", "")
 ACCESS_TOKEN_SECONDS = env.integer("RUNAI_ACCESS_TOKEN_SECONDS", 3600, minimum=60)
 PUBLIC_CONSOLE_URL = env.text("RUNAI_CONSOLE_URL", "")
@@ -109,10 +111,12 @@ CACHES = {
 AUTH_USER_MODEL = "access.User"
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # the e-mail is unique without regard to case, by a constraint on Lower(email)
 AUTHENTICATION_BACKENDS = ["access.auth.passwords.PasswordBackend"]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["access.auth.hashers.Argon2"]
+BREACHED_PASSWORDS_FILE = env.text("RUNAI_BREACHED_PASSWORDS_FILE", "")
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "access.auth.breaches.BreachedPasswordValidator"},
 ]
 LOGIN_URL = "/login/"
 SESSION_COOKIE_AGE = env.integer("RUNAI_SESSION_SECONDS", 12 * 3600, minimum=60)

@@ -3,8 +3,10 @@
 from access.models.access_key import AccessKey, RefreshToken
 from access.models.application import Application
 from access.models.audit import AuditAnchor, AuditEntry
+from access.models.authorization import Authorization, AuthorizationState
 from access.models.group import Group, GroupMember, GroupOrigin
 from access.models.idempotency import IdempotencyKey
+from access.models.issuer_key import IssuerKey
 from access.models.provider import IdentityProvider, ProviderKind
 from access.models.role import Role
 from access.models.rule import AccessRule, SubjectKind
@@ -12,6 +14,7 @@ from access.models.scope import Scope, ScopeKind
 from access.models.session import UserSession
 from access.models.setting import Setting
 from access.models.user import User
+from access.models.view import SavedView
 from access.models.webhook import DeliveryState, Webhook, WebhookDelivery
 
 __all__ = [
@@ -20,15 +23,19 @@ __all__ = [
     "Application",
     "AuditAnchor",
     "AuditEntry",
+    "Authorization",
+    "AuthorizationState",
     "DeliveryState",
     "Group",
     "GroupMember",
     "GroupOrigin",
     "IdempotencyKey",
     "IdentityProvider",
+    "IssuerKey",
     "ProviderKind",
     "RefreshToken",
     "Role",
+    "SavedView",
     "Scope",
     "ScopeKind",
     "Setting",

@@ -31,6 +31,8 @@ class RefreshToken(BaseModel):
     generation = models.PositiveIntegerField()
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
+    label = models.CharField(max_length=100, blank=True)
+    """What the program that holds it said it is."""
 
     def __str__(self) -> str:
         return str(self.pk)

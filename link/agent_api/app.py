@@ -16,7 +16,7 @@ from django.conf import settings
 from psycopg_pool import PoolTimeout, TooManyRequests
 
 from agent.wire.messages import PATH_PREFIX, Problem
-from link.agent_api import identity, polling, reports
+from link.agent_api import identity, issuer, polling, reports
 from link.agent_api.desk import Desk
 from link.agent_api.http import Disconnected, Receive, Request, Response, Scope, Send, problem, send_response
 from link.hub import listen
@@ -47,6 +47,11 @@ ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
         ("PUT", r"scheduler", reports.scheduler_put),
     )
 )
+PUBLIC_ROUTES: tuple[tuple[re.Pattern[str], Handler], ...] = (
+    (re.compile(r"/oidc/([a-z0-9_]{1,63})/\.well-known/openid-configuration"), issuer.discovery),
+    (re.compile(r"/oidc/([a-z0-9_]{1,63})/keys"), issuer.keys),
+)
+"""What anybody may GET: no agent asks for these, but the API servers of clusters."""
 
 
 class LinkApp:
@@ -165,6 +170,12 @@ class LinkApp:
 
 def find(method: str, path: str) -> tuple[Handler, tuple[str, ...]]:
     """The handler of a path and its arguments. Raises ``Refused`` 404 or 405."""
+    for pattern, handler in PUBLIC_ROUTES:
+        match = pattern.fullmatch(path)
+        if match is not None and method != "GET":
+            raise Refused(405, "bad_method", permanent=True)
+        if match is not None:
+            return handler, match.groups()
     if not path.startswith(PATH_PREFIX):
         raise Refused(404, "not_found", permanent=True)
     tail, known = path.removeprefix(PATH_PREFIX), False

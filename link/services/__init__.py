@@ -15,6 +15,7 @@ from link.services.clusters import (
 from link.services.commands import CommandStatus, cancel_command, command_status, send_command
 from link.services.desired import DesiredStatus, delete_desired, desired_over_clusters, desired_status, put_desired
 from link.services.inbox import InboxItem, claim_inbox, inbox_backlog, report_security
+from link.services.issuers import forget_issuer, issuer_of, publish_issuer
 from link.services.liveness import Liveness, liveness
 from link.services.logs import LogChunk, close_log, open_log, read_log
 from link.services.snapshots import SchedulerView, scheduler_view
@@ -34,10 +35,13 @@ __all__ = [
     "delete_desired",
     "desired_over_clusters",
     "desired_status",
+    "forget_issuer",
     "inbox_backlog",
+    "issuer_of",
     "liveness",
     "mint_enrolment",
     "open_log",
+    "publish_issuer",
     "put_desired",
     "read_log",
     "register_cluster",

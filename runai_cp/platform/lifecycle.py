@@ -66,6 +66,7 @@ def delete_tenant(tenant: Tenant) -> int:
     for cluster_id in link_rows.Cluster.objects.filter(schema_name=tenant.schema_name).values_list("pk", flat=True):
         link.remove_cluster(cluster_id=cluster_id)
     _forget_rows(tenant.schema_name)
+    link.forget_issuer(schema_name=tenant.schema_name)
     tables = finish_deletion(tenant)
     log.info("tenant deleted: %s, %s tables", tenant.pk, tables)
     return tables

@@ -113,6 +113,8 @@ SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # the e-mail is unique without regard to
 AUTHENTICATION_BACKENDS = ["access.auth.passwords.PasswordBackend"]
 PASSWORD_HASHERS = ["access.auth.hashers.Argon2"]
 BREACHED_PASSWORDS_FILE = env.text("RUNAI_BREACHED_PASSWORDS_FILE", "")
+SSO_PRIVATE_ADDRESSES = env.flag("RUNAI_SSO_PRIVATE_ADDRESSES", default=LOCAL)
+"""Whether an identity provider may be at an address that is not public: administrators type these addresses in."""
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},

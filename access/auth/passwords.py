@@ -10,10 +10,13 @@ from django.http import HttpRequest
 from redis.exceptions import RedisError
 
 from access.models import User
-from access.services.audit import sign_in_failed
+from access.services.audit import sign_in_failed, source_ip
 from runai_cp.lib.errors import TooMany
 
 FAILURES = 10
+"""Wrong passwords for one e-mail address in a window, from wherever they come."""
+SOURCE_FAILURES = 100
+"""Wrong passwords from one network address in a window, for whomever they are."""
 WINDOW_SECONDS = 300
 
 
@@ -23,23 +26,40 @@ class PasswordBackend(BaseBackend):
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> User | None:
-        """None for a wrong pair. Raises ``TooMany`` after ten failures of one address within five minutes."""
+        """None for a wrong pair. Raises ``TooMany`` after ten failures of one e-mail address, or a hundred from one
+        network address, within five minutes.
+
+        One hash is computed whether the address exists, is disabled, has no password, or has another one: the time of
+        the answer tells nothing.
+        """
         if not username or not password or len(username) > 254 or len(password) > 200 or "\x00" in username:
             return None
-        brake = "login-failures:" + hashlib.sha256(username.lower().encode()).hexdigest()
-        if _count(brake) >= FAILURES:
-            raise TooMany("Too many failed sign-ins for this address; wait five minutes.")
+        brakes = _brakes(username)
+        for brake, most in brakes.items():
+            if _count(brake) >= most:
+                raise TooMany("Too many failed sign-ins; wait five minutes.")
         user = User.objects.filter(email__iexact=username, is_active=True).first()
         if user is None:
-            make_password(password)  # the same time as a real check, so that addresses cannot be probed
+            make_password(password)
         elif user.check_password(password):
+            _forget(next(iter(brakes)))
             return user
-        _add(brake)
+        for brake in brakes:
+            _add(brake)
         sign_in_failed(name=username, kind="user", reason="wrong address or password")
         return None
 
     def get_user(self, user_id: Any) -> User | None:
         return User.objects.filter(pk=user_id, is_active=True).first()
+
+
+def _brakes(username: str) -> dict[str, int]:
+    """Counter → failures allowed: first the e-mail address, then where the request came from."""
+    address = hashlib.sha256(username.lower().encode()).hexdigest()
+    source = source_ip.get()
+    return {f"login-failures:{address}": FAILURES} | (
+        {f"login-failures-from:{source}": SOURCE_FAILURES} if source else {}
+    )
 
 
 def _count(brake: str) -> int:
@@ -54,4 +74,12 @@ def _add(brake: str) -> None:
         cache.add(brake, 0, WINDOW_SECONDS)
         cache.incr(brake)
     except (RedisError, ValueError):
+        return
+
+
+def _forget(brake: str) -> None:
+    """A right password ends the count of its address; where it came from may still be guessing at others."""
+    try:
+        cache.delete(brake)
+    except RedisError:
         return

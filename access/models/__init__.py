@@ -4,8 +4,10 @@ from access.models.access_key import AccessKey, RefreshToken
 from access.models.application import Application
 from access.models.audit import AuditAnchor, AuditEntry
 from access.models.authorization import Authorization, AuthorizationState
+from access.models.factor import FactorKind, RecoveryCode, SecondFactor
 from access.models.group import Group, GroupMember, GroupOrigin
 from access.models.idempotency import IdempotencyKey
+from access.models.identity import Identity, SsoRequest
 from access.models.issuer_key import IssuerKey
 from access.models.provider import IdentityProvider, ProviderKind
 from access.models.role import Role
@@ -26,19 +28,24 @@ __all__ = [
     "Authorization",
     "AuthorizationState",
     "DeliveryState",
+    "FactorKind",
     "Group",
     "GroupMember",
     "GroupOrigin",
     "IdempotencyKey",
+    "Identity",
     "IdentityProvider",
     "IssuerKey",
     "ProviderKind",
+    "RecoveryCode",
     "RefreshToken",
     "Role",
     "SavedView",
     "Scope",
     "ScopeKind",
+    "SecondFactor",
     "Setting",
+    "SsoRequest",
     "SubjectKind",
     "User",
     "UserSession",

@@ -1,4 +1,4 @@
-"""Keys that sign ID tokens for kubectl: one signs, the next is published before it signs, the last until its tokens end."""
+"""Keys that sign ID tokens for kubectl: one signs, the next is published before, the last until its tokens end."""
 
 from django.db import models
 

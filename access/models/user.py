@@ -28,6 +28,11 @@ class User(BaseModel, AbstractBaseUser):
     must_change_password = models.BooleanField(default=False)
     token_generation = models.PositiveIntegerField(default=0)
     """Tokens carry it; raising it ends all tokens given out before."""
+    factor_failures = models.PositiveSmallIntegerField(default=0)
+    """Wrong second factors since the last right one."""
+    factor_locked_until = models.DateTimeField(null=True)
+    attributes = models.JSONField(default=dict)
+    """What the identity provider said at the last sign-in: ``uid``, ``gid``, ``supplementaryGroups`` (numbers)."""
     theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.SYSTEM)
 
     objects = UserManager()

@@ -27,7 +27,8 @@ STARTED = frozenset({"Running", "Succeeded", "Failed"})
 
 
 def run(directory: Path, given: dict[str, Any], file: Path, *, timeout: float) -> int:
-    """0 when it Completed, 1 when it did not (with the cause), 2 for a bad manifest, 3 where a real node is missing."""
+    """0 when it Completed, or Running for what has no end; 1 when it did not (with the cause), 2 for a bad manifest, 3
+    where a real node is missing."""
     try:
         wanted = manifest.read(file)
     except (BadManifest, OSError) as error:
@@ -44,20 +45,20 @@ def run(directory: Path, given: dict[str, Any], file: Path, *, timeout: float) -
         try:
             workload = submit(rest, wanted, facts["cluster"]["uuid"])
             commands.say(f"\n{workload['name']} is submitted to project {wanted.project}: {facts['console']}")
-            return Follower(rest, str(workload["workloadId"]), timeout).to_the_end()
+            return Follower(rest, str(workload["id"]), timeout, endless=wanted.endless).to_the_end()
         except (RestError, httpx.HTTPError) as error:
             print(f"failed: {error}", file=sys.stderr)
             return 1
 
 
 def submit(rest: Rest, wanted: Manifest, cluster: str) -> dict[str, Any]:
-    """POST it under a fresh name, so that the same file can be run again; returns the answer."""
+    """POST it under a fresh name, so that the same file can be run again; returns the metadata of the answer."""
     projects = rest.get("/org-unit/projects", filterBy=f"name=={wanted.project},clusterId=={cluster}")["projects"]
     if not projects:
         raise RestError("GET", "/org-unit/projects", 404, f"there is no project {wanted.project!r} in this cluster")
     name = f"{wanted.name}-{secrets.token_hex(3)}"
     path, body = manifest.request(wanted, name=name, project_id=str(projects[0]["id"]), cluster_id=cluster)
-    answer: dict[str, Any] = rest.post(path, body, key=name).json()
+    answer: dict[str, Any] = rest.post(path, body, key=name).json()["metadata"]
     return answer
 
 
@@ -76,7 +77,9 @@ class PodLog:
 class Follower:
     """Watches one workload: prints what changes, streams its pods' logs, and knows how it ended."""
 
-    def __init__(self, rest: Rest, workload_id: str, timeout: float) -> None:
+    def __init__(self, rest: Rest, workload_id: str, timeout: float, *, endless: bool = False) -> None:
+        """``endless``: a workspace or a service; it is followed until it is Running, and left so."""
+        self._endless = endless
         self._rest, self._path = rest, f"/workloads/{workload_id}"
         self._deadline = time.monotonic() + timeout
         self._shown = ""
@@ -94,6 +97,9 @@ class Follower:
             self._show_status(workload)
             if final:
                 return self._ended(workload)
+            if self._endless and workload.get("phase") == Phase.RUNNING:
+                commands.say(f"it stays up until you delete it: {workload.get('name', '')}")
+                return 0
             if time.monotonic() > self._deadline:
                 commands.say(f"still {workload.get('phase')} when the time was over: {sentence(workload)}")
                 return 1

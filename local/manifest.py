@@ -5,7 +5,6 @@ Pure but for reading the file.
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import yaml
 
 from agent.wire.codec import from_dict
 from agent.wire.labels import DEFAULT_NODE_POOL, PROJECT_NAMESPACE_PREFIX, SIMULATED_NODE_POOL
-from agent.wire.objects import GROUP_VERSION, Compute, WorkloadSpec
+from agent.wire.objects import GROUP_VERSION, WorkloadSpec
 
 
 class BadManifest(ValueError):
@@ -26,6 +25,13 @@ class Manifest:
     name: str
     project: str
     spec: WorkloadSpec
+    body: dict[str, Any]
+    """The manifest as it stands in the file."""
+
+    @property
+    def endless(self) -> bool:
+        """It runs until somebody ends it: its right state is Running."""
+        return self.spec.type in ("workspace", "inference")
 
     @property
     def needs_a_real_node(self) -> bool:
@@ -54,46 +60,10 @@ def read(path: Path) -> Manifest:
         spec = from_dict(WorkloadSpec, found.get("spec"))
     except ValueError as error:
         raise BadManifest(f"{path}: {error}") from error
-    return Manifest(name, namespace.removeprefix(PROJECT_NAMESPACE_PREFIX), spec)
+    return Manifest(name, namespace.removeprefix(PROJECT_NAMESPACE_PREFIX), spec, found)
 
 
 def request(manifest: Manifest, *, name: str, project_id: str, cluster_id: str) -> tuple[str, dict[str, Any]]:
-    """Path below ``/api/v1`` and body of the POST that submits it under ``name``."""
-    spec = manifest.spec
-    optional: dict[str, Any] = {
-        "command": shlex.join(spec.command) or None,
-        "args": shlex.join(spec.args) or None,
-        "workingDir": spec.working_dir,
-        "imagePullPolicy": spec.image_pull_policy,
-        "environmentVariables": [{"name": one.name, "value": one.value} for one in spec.environment] or None,
-        "nodePools": list(spec.node_pools) or None,
-        "nodeType": spec.node_type,
-        "priorityClass": spec.priority_class,
-        "preemptibility": spec.preemptibility,
-        "backoffLimit": spec.backoff_limit,
-        "restartPolicy": spec.restart_policy,
-        "completions": spec.completions,
-        "parallelism": spec.parallelism,
-        "autoDeletionTimeAfterCompletionSeconds": spec.ttl_seconds_after_finished,
-        "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
-        "numWorkers": spec.workers,
-        "distributedFramework": spec.framework,
-    }
-    body = {"image": spec.image, "compute": _compute(spec.compute)}
-    body |= {key: value for key, value in optional.items() if value is not None}
-    kind = {"distributed": "distributed", "workspace": "workspaces"}.get(spec.type, "trainings")
-    return f"/workloads/{kind}", {"name": name, "projectId": project_id, "clusterId": cluster_id, "spec": body}
-
-
-def _compute(compute: Compute) -> dict[str, Any]:
-    """The REST contract's units: devices, portions and cores as numbers, memory as text."""
-    body: dict[str, Any] = {"gpuDevicesRequest": compute.gpu_devices} if compute.gpu_devices else {}
-    if compute.gpu_portion_milli is not None:
-        body |= {"gpuRequestType": "portion", "gpuPortionRequest": compute.gpu_portion_milli / 1000}
-    if compute.gpu_memory_mib is not None:
-        body |= {"gpuRequestType": "memory", "gpuMemoryRequest": f"{compute.gpu_memory_mib}Mi"}
-    for name, milli in (("cpuCoreRequest", compute.cpu_milli), ("cpuCoreLimit", compute.cpu_limit_milli)):
-        if milli is not None:
-            body[name] = milli / 1000
-    memory = (("cpuMemoryRequest", compute.memory_bytes), ("cpuMemoryLimit", compute.memory_limit_bytes))
-    return body | {name: str(amount) for name, amount in memory if amount is not None}
+    """Path and body of the POST that submits it under ``name``: the whole manifest, every field of it."""
+    metadata = {"name": name, "projectId": project_id, "clusterId": cluster_id}
+    return "/api/v2/workloads", {"metadata": metadata, "manifest": manifest.body}

@@ -24,7 +24,8 @@ class RestError(Exception):
 
 
 class Rest:
-    """One tenant's API, as the application ``client_id``. Not for several threads at once."""
+    """One tenant's API, as the application ``client_id``. Paths are below ``/api/v1`` unless they begin with ``/api/``.
+    Not for several threads at once."""
 
     def __init__(self, base: str, client_id: str, secret: str, timeout: float = 30) -> None:
         self._http = httpx.Client(base_url=base, timeout=timeout, trust_env=False)
@@ -66,7 +67,10 @@ class Rest:
         while True:
             try:
                 response = self._http.request(
-                    method, f"/api/v1{path}", headers={**headers, "Authorization": f"Bearer {self._login()}"}, **options
+                    method,
+                    path if path.startswith("/api/") else f"/api/v1{path}",
+                    headers={**headers, "Authorization": f"Bearer {self._login()}"},
+                    **options,
                 )
             except httpx.TransportError as error:
                 if time.monotonic() > deadline:

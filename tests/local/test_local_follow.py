@@ -44,8 +44,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follow, "POLL_S", 0.001)
 
 
-def to_the_end(api: Api, timeout: float = 10) -> int:
-    return Follower(api, "id", timeout).to_the_end()  # type: ignore[arg-type]
+def to_the_end(api: Api, timeout: float = 10, *, endless: bool = False) -> int:
+    return Follower(api, "id", timeout, endless=endless).to_the_end()  # type: ignore[arg-type]
 
 
 RUN = [("Pending", "waits for 1 GPU"), ("Pending", "waits for 1 GPU"), ("Running", ""), ("Completed", "")]
@@ -98,3 +98,8 @@ def test_without_a_real_node_it_says_so_and_ends_with_three(tmp_path: Path, caps
 def test_a_file_that_is_no_workload_ends_with_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert follow.run(tmp_path, {}, tmp_path / "nothing.yaml", timeout=1) == 2
     assert "nothing.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("phases", "status"), [([("Pending", ""), ("Running", "")], 0), ([("Failed", "no image")], 1)])
+def test_what_has_no_end_is_followed_until_it_runs(phases: list[tuple[str, str]], status: int) -> None:
+    assert to_the_end(Api(phases, ""), endless=True) == status

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from local.files import ROOT
 from local.manifest import BadManifest, read, request
@@ -17,24 +18,17 @@ def test_every_example_is_a_workload_of_the_seeded_project(path: Path) -> None:
     assert found.project == "vision"
 
 
-def test_commands_survive_the_way_through_one_string(tmp_path: Path) -> None:
-    path, body = request(read(ROOT / "examples" / "fails.yaml"), name="x", project_id="1", cluster_id="c")
-    assert path == "/workloads/trainings"
-    assert body["spec"]["command"] == "sh -c"
-    assert body["spec"]["args"].startswith("'echo '")
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_whole_manifest_is_submitted_under_another_name(path: Path) -> None:
+    url, body = request(read(path), name="x", project_id="1", cluster_id="c")
+    assert url == "/api/v2/workloads"
+    assert body["metadata"] == {"name": "x", "projectId": "1", "clusterId": "c"}
+    assert body["manifest"]["spec"] == yaml.safe_load(path.read_text())["spec"]
 
 
-def test_a_fraction_is_a_portion_of_each_device() -> None:
-    _, body = request(read(ROOT / "examples" / "gpu-fraction.yaml"), name="x", project_id="1", cluster_id="c")
-    compute = body["spec"]["compute"]
-    assert compute["gpuDevicesRequest"] == 1
-    assert (compute["gpuRequestType"], compute["gpuPortionRequest"]) == ("portion", 0.5)
-
-
-def test_a_gang_is_submitted_as_distributed() -> None:
-    path, body = request(read(ROOT / "examples" / "gang.yaml"), name="x", project_id="1", cluster_id="c")
-    assert path == "/workloads/distributed"
-    assert body["spec"]["numWorkers"] == 4
+@pytest.mark.parametrize(("name", "endless"), [("workspace", True), ("inference", True), ("hello", False)])
+def test_what_has_no_end_is_known(name: str, endless: bool) -> None:
+    assert read(ROOT / "examples" / f"{name}.yaml").endless is endless
 
 
 @pytest.mark.parametrize(

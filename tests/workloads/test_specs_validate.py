@@ -24,7 +24,7 @@ BAD = [
     ("name", "train\n", "name"),
     ("project_id", "vision", "project_id"),
     ("project_id", "-1", "project_id"),
-    ("type", "inference", "type"),
+    ("type", "service", "type"),
     ("type", "job", "type"),
     ("image", "", "image"),
     ("image", "my image:1", "image"),

@@ -24,6 +24,11 @@ CLI_AGENT = "runai-cli"
 """User agent of the command line: its submissions say so."""
 
 
+def source_of(request: Request) -> str:
+    """The command line says who it is; everybody else is the control plane's own doors."""
+    return Source.CLI if request.headers.get("User-Agent", "").startswith(CLI_AGENT) else Source.CONTROL_PLANE
+
+
 class NativeView(ApiView):
     workload_type: ClassVar[str] = TRAINING
 
@@ -36,10 +41,8 @@ class NativeListView(NativeView):
             asked = read_creation(body(request), self.workload_type)
         except SpecError as error:
             raise invalid(error) from error
-        agent = request.headers.get("User-Agent", "")
-        source = Source.CLI if agent.startswith(CLI_AGENT) else Source.CONTROL_PLANE
         try:
-            workload = submit_workload(actor=self.actor, request=asked, source=source)
+            workload = submit_workload(actor=self.actor, request=asked, source=source_of(request))
         except Invalid as error:
             raise in_callers_words(error) from error
         return Response(shapes.native(workload), status=202)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from workloads.api import documents, effect, lists, native
+from workloads.api import documents, effect, lists, manifests, native
 from workloads.specs.request import DISTRIBUTED, TRAINING, WORKSPACE
 
 NATIVE = {"trainings": TRAINING, "distributed": DISTRIBUTED, "workspaces": WORKSPACE}
@@ -20,6 +20,8 @@ urlpatterns = [
     path("v1/workloads/<uuid:workload_id>/history", lists.WorkloadHistoryView.as_view()),
     path("v1/workloads/<uuid:workload_id>/logs", documents.WorkloadLogsView.as_view()),
     path("v1/workloads/<uuid:workload_id>/yaml", documents.WorkloadYamlView.as_view()),
+    path("v2/workloads", manifests.ManifestListView.as_view()),
+    path("v2/workloads/<uuid:workload_id>", manifests.ManifestView.as_view()),
 ]
 for plural, kind in NATIVE.items():
     one = f"v1/workloads/{plural}/<uuid:workload_id>"

@@ -17,6 +17,7 @@ class Delivery:
     waiting_since: datetime | None
     message: str
     """One sentence; empty when there is nothing to say."""
+    refused: bool = False
 
 
 def delivery(workload: Workload) -> Delivery:
@@ -36,4 +37,5 @@ def delivery(workload: Workload) -> Delivery:
         heard = f"not heard since {last_seen:%Y-%m-%d %H:%M:%S} UTC" if last_seen else "never heard so far"
         message = f"The agent of the cluster {workload.cluster.name} was {heard}; "
         message += "what is shown may be old." if taken else "this waits for it and is not lost."
-    return Delivery(taken, connected, None if connected else last_seen, message)
+    refused = status is not None and bool(status.error)
+    return Delivery(taken, connected, None if connected else last_seen, message, refused)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import yaml
 
 from agent.wire import codec, labels
-from agent.wire.objects import GROUP_VERSION, WorkloadSpec
+from agent.wire.objects import GROUP_VERSION, Compute, WorkloadSpec
 from workloads.specs.compile import request_from_spec
 from workloads.specs.problems import Problem, SpecError, shown
 from workloads.specs.request import SubmitRequest
@@ -33,11 +34,19 @@ def read_manifest(text: str, *, project_id: str, cluster_id: str | None) -> Subm
         raise _error("an object without metadata.name")
     if not isinstance(spec, dict):
         raise _error("an object without spec")
+    if unknown := [*_unknown(WorkloadSpec, spec), *_unknown(Compute, spec.get("compute"), "compute.")]:
+        raise _error(f"unknown fields of spec: {', '.join(unknown)}")
     try:
         compiled = codec.from_dict(WorkloadSpec, {"type": "training", **spec})
     except (ValueError, TypeError) as error:
         raise _error(str(error))
     return request_from_spec(compiled, name=name, project_id=project_id, cluster_id=cluster_id)
+
+
+def _unknown(of: type, data: object, prefix: str = "") -> list[str]:
+    """Fields that nobody would read: a mistyped one must not be dropped in silence."""
+    known = {codec.camel(item.name) for item in fields(of)}
+    return sorted(f"{prefix}{shown(str(key))}" for key in data if key not in known) if isinstance(data, dict) else []
 
 
 def namespace_of(text: str) -> str | None:

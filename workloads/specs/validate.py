@@ -9,9 +9,9 @@ from dataclasses import fields
 from agent.wire.objects import PRIORITIES, EnvVar
 from workloads.specs import quantities
 from workloads.specs.problems import Problem
-from workloads.specs.request import DISTRIBUTED, TRAINING, WORKSPACE, SubmitRequest
+from workloads.specs.request import DISTRIBUTED, INFERENCE, TRAINING, WORKSPACE, SubmitRequest
 
-SUBMITTABLE_TYPES = (TRAINING, DISTRIBUTED, WORKSPACE)
+SUBMITTABLE_TYPES = (TRAINING, DISTRIBUTED, WORKSPACE, INFERENCE)
 FRAMEWORKS = ("PyTorch", "MPI", "TF", "XGBoost", "JAX")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 RESTART_POLICIES = ("Always", "Never", "OnFailure")

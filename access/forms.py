@@ -17,6 +17,67 @@ class LoginForm(forms.Form):
     )
 
 
+class CodeForm(ConsoleForm):
+    FIELDS_OF = {"otp": "code"}
+
+    code = forms.CharField(
+        label="Code",
+        max_length=40,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "one-time-code", "inputmode": "text", "autofocus": True, "spellcheck": "false"}
+        ),
+    )
+
+
+class ConfirmForm(ConsoleForm):
+    """The password once more, and the code of the second factor where there is one."""
+
+    FIELDS_OF = {"currentPassword": "password"}
+
+    password = forms.CharField(
+        label="Password",
+        strip=False,
+        max_length=200,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
+    )
+
+
+class NewPasswordForm(ConsoleForm):
+    FIELDS_OF = {"password": "new"}
+
+    new = forms.CharField(
+        label="New password",
+        strip=False,
+        max_length=200,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="At least 10 characters, and none of the common ones.",
+    )
+    again = forms.CharField(
+        label="New password again",
+        strip=False,
+        max_length=200,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("new") and data.get("again") and data["new"] != data["again"]:
+            self.add_error("again", "The two differ; type the new password twice.")
+        return data
+
+
+class PasswordForm(NewPasswordForm):
+    FIELDS_OF = {"password": "new", "currentPassword": "current"}
+
+    current = forms.CharField(
+        label="Current password",
+        strip=False,
+        max_length=200,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    field_order = ("current", "new", "again")
+
+
 class PreferencesForm(forms.Form):
     theme = forms.ChoiceField(choices=Theme.choices, required=False)
     density = forms.ChoiceField(choices=[("compact", "Compact"), ("comfortable", "Comfortable")], required=False)

@@ -1,6 +1,5 @@
 """Every route is refused until it says what it needs. ``@allow`` on console views, ``allow = {…}`` on API views."""
 
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -9,16 +8,16 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils import timezone
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from access.actors import user_actor
 from access.grants import Actor
-from access.models import User, UserSession
+from access.models import User
 from access.permissions import describe
 from access.roles import Action
 from access.services.audit import http_method, refused, source_ip, url_path
+from access.services.sessions import still_open
 from runai_cp.lib.errors import NotAllowed, NotAuthenticated
 from runai_cp.lib.pages import error_page
 
@@ -116,10 +115,8 @@ def _session_actor(request: HttpRequest) -> Actor | None:
     user = request.user
     if not isinstance(user, User) or request.session.get("tid") != connection.schema_name:
         return None
-    now = int(time.time())
-    if now - request.session.get("seen", 0) > 60:
-        request.session["seen"] = now
-        UserSession.objects.filter(session_key=request.session.session_key).update(last_seen_at=timezone.now())
+    if not still_open(request):
+        return None
     return user_actor(user)
 
 

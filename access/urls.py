@@ -2,14 +2,23 @@
 
 from django.urls import path, re_path
 
-from access.views import audit, people, scope, sessions
+from access.views import audit, entry, factors, people, scope, sessions
 
 app_name = "access"
 urlpatterns = [
-    path("login/", sessions.login, name="login"),
+    path("login/", entry.login, name="login"),
+    path("login/code/", entry.login_code, name="login_code"),
+    path("login/password/", entry.login_password, name="login_password"),
+    path("login/enrol/", entry.login_enrol, name="login_enrol"),
     path("logout/", sessions.logout, name="logout"),
     path("account/", sessions.account, name="account"),
     path("account/sessions/<uuid:session_id>/revoke", sessions.session_revoke, name="session_revoke"),
+    path("account/sessions/revoke", sessions.sessions_revoke, name="sessions_revoke"),
+    path("account/confirm/", factors.confirm, name="confirm"),
+    path("account/password/", factors.password_change, name="password_change"),
+    path("account/app/", factors.app_add, name="app_add"),
+    path("account/recovery-codes/", factors.recovery_codes, name="recovery_codes"),
+    path("account/factors/<uuid:factor_id>/remove", factors.factor_remove, name="factor_remove"),
     path("preferences/", sessions.preferences, name="preferences"),
     re_path("^scope/(?P<kind>cluster|department|project)/$", scope.scope_menu, name="scope_menu"),
     path("access/rules/", people.rule_list, name="rule_list"),
@@ -17,6 +26,7 @@ urlpatterns = [
     path("access/rules/<int:rule_id>/delete", people.rule_delete, name="rule_delete"),
     path("access/users/", people.user_list, name="user_list"),
     path("access/users/new/", people.user_create, name="user_create"),
+    path("access/users/<uuid:user_id>/factors/reset", factors.factors_reset, name="factors_reset"),
     path("access/roles/", people.role_list, name="role_list"),
     path("access/applications/", people.application_list, name="application_list"),
     path("audit/", audit.audit_list, name="audit_list"),

@@ -14,6 +14,8 @@ from access.guard import SIGNED_IN
 from access.models import GroupMember, User
 from access.roles import Action
 from access.services import users
+from access.services.factors import reset_factors
+from access.services.sessions import keep_open
 from runai_cp.lib.api import body
 from runai_cp.lib.errors import FieldError, Invalid, NotFound
 from runai_cp.lib.openapi_parts import FLAG, TEXT
@@ -105,6 +107,16 @@ class UserLogoutView(ApiView):
         return Response({"code": 200, "message": "The user was signed out everywhere."})
 
 
+class UserFactorsView(ApiView):
+    """Not in the reference: take a person's second factors away, who lost them."""
+
+    allow = {"DELETE": Action.USER_UPDATE}
+
+    def delete(self, request: Request, user_id: str) -> Response:
+        reset_factors(actor=self.actor, user=user_or_404(user_id))
+        return Response(status=204)
+
+
 class MyPasswordView(ApiView):
     allow = {"POST": SIGNED_IN}
     accepts = {"POST": {"currentPassword*": TEXT, "newPassword*": TEXT}}
@@ -115,11 +127,13 @@ class MyPasswordView(ApiView):
         if user is None:
             raise Invalid(message="Only a user has a password.")
         users.check_current_password(user=user, given=data.get("currentPassword"))
-        session = getattr(request._request, "session", None)
+        own = getattr(request._request, "session", None) if request.auth is None else None
         users.set_password(
             actor=self.actor,
             user=user,
             password=str(data.get("newPassword", "")),
-            keep_session=session.session_key if session is not None else None,
+            keep_session=own.session_key if own is not None else None,
         )
+        if own is not None:
+            keep_open(request._request, user)
         return Response({})

@@ -20,6 +20,7 @@ from access.models import AccessKey, Application, User
 from access.services.access_keys import key_matches
 from access.services.applications import matches
 from access.services.audit import record, sign_in_failed
+from access.services.entry import check_program_sign_in
 from access.services.refresh import new_refresh_token, use_refresh_token
 from runai_cp.lib.api import body
 from runai_cp.lib.errors import FieldError, Invalid, NotAuthenticated
@@ -36,8 +37,8 @@ class Granted:
     refresh: str = ""
 
 
-_TOKEN = ("clientID", "clientSecret", "appID", "appSecret", "username", "password", "refreshToken")
-_TOKEN_V2 = ("client_id", "client_secret", "username", "password", "refresh_token")
+_TOKEN = ("clientID", "clientSecret", "appID", "appSecret", "username", "password", "otp", "refreshToken")
+_TOKEN_V2 = ("client_id", "client_secret", "username", "password", "otp", "refresh_token")
 
 
 class TokenView(ApiView):
@@ -58,6 +59,7 @@ class TokenView(ApiView):
             "client_secret": given.get("clientsecret") or given.get("appsecret"),
             "username": given.get("username"),
             "password": given.get("password"),
+            "otp": given.get("otp"),
             "refresh_token": given.get("refreshtoken"),
         }
         try:
@@ -94,7 +96,8 @@ class TokenV2View(ApiView):
                 return _oauth_error("invalid_client", error.message, 401)
             return _oauth_error("invalid_grant", error.message, 401)
         except Invalid as error:
-            return _oauth_error("invalid_request", error.message, error.status)
+            code = "mfa_required" if any(item.field == "otp" for item in error.fields) else "invalid_request"
+            return _oauth_error(code, error.message, error.status)
         answer = {
             "access_token": granted.access.token,
             "token_type": "Bearer",
@@ -131,16 +134,17 @@ def grant_token(request: Request, grant: str, fields: Mapping[str, Any]) -> Gran
         message = f"must be text of 1 to {LONGEST} characters"
         raise Invalid(*(FieldError(name, message) for name in wrong))
     if grant == "password":
-        return _person(request, str(values[0]), str(values[1]))
+        return _person(request, str(values[0]), str(values[1]), fields.get("otp"))
     if grant == "refresh_token":
         return _again(str(values[0]))
     return _program(str(values[0]), str(values[1]))
 
 
-def _person(request: Request, email: str, password: str) -> Granted:
+def _person(request: Request, email: str, password: str, otp: object) -> Granted:
     user = authenticate(request._request, username=email, password=password)
     if not isinstance(user, User):
         raise NotAuthenticated("The e-mail address or the password is wrong.")
+    check_program_sign_in(user=user, otp=otp)
     actor = user_actor(user)
     record(actor=actor, action="sign-in", entity_type="user", entity_id=actor.id, entity_name=actor.name)
     User.objects.filter(pk=user.pk).update(last_login=timezone.now())

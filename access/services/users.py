@@ -66,6 +66,8 @@ def set_password(
         require(actor, Action.USER_UPDATE, root_scope())
         refuse_stronger(actor, user)
     check_password(password)
+    if user.must_change_password and actor.id == str(user.pk) and user.check_password(password):
+        raise Invalid(FieldError("password", "must be another one: somebody else has seen this one"))
     user.set_password(password)
     user.must_change_password = temporary
     user.save(update_fields=["password", "must_change_password", "updated_at"])

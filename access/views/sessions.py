@@ -1,74 +1,59 @@
-"""Sign in, sign out, one's own sessions and preferences."""
+"""Sign out, one's own account, sessions and preferences."""
 
 import uuid
+from typing import Any
 
-from django.contrib.auth import authenticate
+from django.contrib.sessions.models import Session
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect
-from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
 
-from access.forms import LoginForm, PreferencesForm
-from access.guard import PUBLIC, SIGNED_IN, allow
-from access.models import User, UserSession
+from access.browsers import browser_name
+from access.forms import PreferencesForm
+from access.guard import SIGNED_IN, allow
+from access.models import FactorKind, User, UserSession
 from access.models.user import Theme
-from access.services.sessions import revoke_session, sign_in, sign_out
-from runai_cp.lib.errors import TooMany
+from access.services.sessions import revoke_other_sessions, revoke_session, sign_out
+from access.services.settings import setting
 from runai_cp.lib.htmx import render_page
 from runai_cp.lib.toasts import toast
-
-
-@allow(PUBLIC)
-@never_cache
-@require_http_methods(["GET", "HEAD", "POST"])
-def login(request: HttpRequest) -> HttpResponse:
-    """Sign-in page. A wrong pair says so once, without saying which half was wrong."""
-    if request.actor is not None:  # type: ignore[attr-defined]
-        return redirect(_way_back(request))
-    form = LoginForm(request.POST or None, auto_id="f-%s")
-    if request.method == "POST" and form.is_valid():
-        try:
-            user = authenticate(request, username=form.cleaned_data["email"], password=form.cleaned_data["password"])
-        except TooMany as error:
-            form.add_error(None, error.message)
-        else:
-            if isinstance(user, User):
-                sign_in(request=request, user=user)
-                return redirect(_way_back(request))
-            form.add_error(None, "This address and password do not belong together.")
-    status = 422 if form.errors else 200
-    return render_page(
-        request,
-        "access/login.html",
-        {"form": form, "next": request.POST.get("next") or request.GET.get("next", "")},
-        status=status,
-    )
-
-
-def _way_back(request: HttpRequest) -> str:
-    """Where the person wanted to go: an address of this console, else its first page."""
-    wanted = request.POST.get("next") or request.GET.get("next") or "/"
-    safe = url_has_allowed_host_and_scheme(
-        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
-    return wanted if safe else "/"
 
 
 @allow(SIGNED_IN)
 @require_POST
 def logout(request: HttpRequest) -> HttpResponse:
+    """Then to the tenant's own page, if it names one: by a page, since a form may not lead to another site."""
     sign_out(request=request, actor=request.actor)  # type: ignore[attr-defined]
-    return redirect("access:login")
+    address = setting("logoutRedirectUri")["uri"]
+    return render(request, "access/signed_out.html", {"address": address}) if address else redirect("/login/?local")
 
 
 @allow(SIGNED_IN)
 @require_GET
 def account(request: HttpRequest) -> HttpResponse:
-    """One's own sessions, theme and roles."""
-    rows = UserSession.objects.filter(user_id=request.actor.id).order_by("-last_seen_at")  # type: ignore[attr-defined]
-    context = {"sessions": rows, "own_key": request.session.session_key, "themes": Theme.choices, "user": request.user}
+    """One's own password, second factors, sessions and theme."""
+    user: Any = request.user
+    shown = list(user.factors.filter(confirmed=True).order_by("created_at"))
+    context = {
+        "user": user,
+        "sessions": _sessions(user),
+        "own_key": request.session.session_key,
+        "themes": Theme.choices,
+        "local": user.has_usable_password(),
+        "factors": shown,
+        "has_app": any(row.kind == FactorKind.TOTP for row in shown),
+        "codes_left": user.recovery_codes.filter(used_at=None).count(),
+        "identities": user.identities.select_related("provider"),
+    }
     return render_page(request, "access/account.html", context)
+
+
+def _sessions(user: User) -> list[dict[str, Any]]:
+    """Sessions that still open something, the latest first."""
+    live = Session.objects.filter(expire_date__gt=timezone.now()).values("session_key")
+    rows = UserSession.objects.filter(user=user, session_key__in=live).order_by("-last_seen_at")
+    return [{"row": row, "browser": browser_name(row.user_agent)} for row in rows]
 
 
 @allow(SIGNED_IN)
@@ -76,6 +61,15 @@ def account(request: HttpRequest) -> HttpResponse:
 def session_revoke(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
     revoke_session(actor=request.actor, session_id=session_id)  # type: ignore[attr-defined]
     toast(request, "The session was ended")
+    return HttpResponseRedirect("/account/#sessions")
+
+
+@allow(SIGNED_IN)
+@require_POST
+def sessions_revoke(request: HttpRequest) -> HttpResponse:
+    """All sessions but this one."""
+    ended = revoke_other_sessions(actor=request.actor, keep=request.session.session_key)  # type: ignore[attr-defined]
+    toast(request, f"{ended} {'session was' if ended == 1 else 'sessions were'} ended")
     return HttpResponseRedirect("/account/#sessions")
 
 

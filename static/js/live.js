@@ -54,7 +54,8 @@ async function refresh() {
   const el = region();
   const from = el.dataset.live || location.href;
   if (from !== url) { url = from; tag = ''; }
-  const headers = { 'HX-Request': 'true', 'HX-Request-Type': 'partial' };
+  // X-Live: a page that refreshes itself keeps no session alive
+  const headers = { 'HX-Request': 'true', 'HX-Request-Type': 'partial', 'X-Live': '1' };
   if (tag) headers['If-None-Match'] = tag;
   const answer = await fetch(from, { headers, cache: 'no-store', redirect: 'manual' });
   if (answer.status === 401 || answer.type === 'opaqueredirect') { toLogin(); return; }

@@ -18,7 +18,10 @@ SAMPLES = {
     "slug": "none",
     "path": "none",
 }
-PUBLIC_ROUTES = {"healthz", "login/", "api/v1/token", "api/v2/token", "v1/k8s/auth/oauth/apptoken"}
+PUBLIC_ROUTES = {
+    "healthz", "login/", "login/code/", "login/password/", "login/enrol/", "api/v1/token", "api/v2/token",
+    "v1/k8s/auth/oauth/apptoken",
+}  # fmt: skip
 """All routes that need nobody signed in. Adding one is a decision, made here."""
 
 

@@ -1,4 +1,4 @@
-"""The one adapter from ``Kube`` to a real API server: aiohttp for the wire, msgspec for JSON.
+"""The one adapter from ``Kube`` to a real API server: ``http`` for short requests, aiohttp for streams, msgspec.
 
 Everything that talks to Kubernetes goes through here. Requests share one pool; watches and followed logs have their
 own, so that they never hold a place which a bind is waiting for. Refusals (429), failures (5xx) and lost connections
@@ -20,7 +20,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from agent.kube import auth
+from agent.kube import auth, http
 from agent.kube.errors import Gone, KubeError, Unauthorized, Unreachable, error_of
 from agent.kube.protocol import Kube, Listing, Obj, PatchKind, WatchEvent
 from agent.kube.resources import POD, Resource, resource_of
@@ -73,7 +73,7 @@ class KubeClient:
         self._credentials = credentials
         self._user_agent = user_agent
         self._in_flight = in_flight
-        self._short: aiohttp.ClientSession | None = None
+        self._short: http.Pool | None = None
         self._streams: aiohttp.ClientSession | None = None
         self.requests: Counter[tuple[str, int]] = Counter()
         """Requests by method and status (0: no answer), for metrics and benchmarks."""
@@ -90,17 +90,12 @@ class KubeClient:
         return self._credentials.server
 
     async def __aenter__(self) -> Self:
-        headers = {"User-Agent": self._user_agent, "Accept": _JSON}
         tls = self._credentials.tls
-        self._short = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._in_flight, ssl=tls, keepalive_timeout=60),
-            timeout=aiohttp.ClientTimeout(total=REQUEST_S, connect=10),
-            headers=headers,
-        )
+        self._short = http.Pool(self._credentials.server, tls, limit=self._in_flight, timeout_s=REQUEST_S)
         self._streams = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=tls),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_S),
-            headers=headers,
+            headers={"User-Agent": self._user_agent, "Accept": _JSON},
             read_bufsize=1 << 20,
         )
         return self
@@ -108,9 +103,10 @@ class KubeClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        for session in (self._short, self._streams):
-            if session is not None:
-                await session.close()
+        if self._short is not None:
+            await self._short.__aexit__(kind, error, tb)
+        if self._streams is not None:
+            await self._streams.close()
 
     # ---- reading -------------------------------------------------------------------------------------------------
 
@@ -318,19 +314,20 @@ class KubeClient:
     ) -> bytes:
         if self._short is None:
             raise RuntimeError("KubeClient is used outside of 'async with'")
-        headers = self._headers(renew) | ({"Content-Type": content} if body is not None else {})
-        url = self._credentials.server + path
+        headers = {"User-Agent": self._user_agent, "Accept": _JSON, **self._headers(renew)}
+        if body is not None:
+            headers["Content-Type"] = content
         try:
-            async with self._short.request(method, url, params=params, data=body, headers=headers) as response:
-                data = await response.read()
-                self.requests[method, response.status] += 1
-                self.bytes.update(sent=len(body or b""), received=len(data))
-                if response.status < 400:
-                    return data
-                raise error_of(response.status, _status_body(data), _retry_after(response))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            status, heads, data = await self._short.request(method, path, params=params, headers=headers, body=body)
+        except (TimeoutError, OSError) as error:
             self.requests[method, 0] += 1
             raise _unreachable(error, method, path) from error
+        self.requests[method, status] += 1
+        self.bytes["sent"] += len(body or b"")
+        self.bytes["received"] += len(data)
+        if status < 400:
+            return data
+        raise error_of(status, _status_body(data), _retry_after(heads))
 
     async def _stream(
         self, path: str, params: Mapping[str, str], *, silence_s: float | None = SILENCE_S
@@ -343,7 +340,7 @@ class KubeClient:
             async with self._streams.get(url, params=params, headers=self._headers(False), timeout=timeout) as response:
                 self.requests["STREAM", response.status] += 1
                 if response.status >= 400:
-                    raise error_of(response.status, _status_body(await response.read()), _retry_after(response))
+                    raise error_of(response.status, _status_body(await response.read()), _retry_after(response.headers))
                 async for chunk in response.content.iter_any():
                     self.bytes["received"] += len(chunk)
                     yield chunk
@@ -365,7 +362,7 @@ def _may_repeat(method: str, error: KubeError) -> bool:
 
 
 def _unreachable(error: Exception, method: str, path: str) -> Unreachable:
-    reason = "ConnectFailed" if isinstance(error, aiohttp.ClientConnectorError) else "NoAnswer"
+    reason = "ConnectFailed" if isinstance(error, (aiohttp.ClientConnectorError, http.NotConnected)) else "NoAnswer"
     return Unreachable(f"{method} {path}: {type(error).__name__}: {error}", reason=reason)
 
 
@@ -377,8 +374,8 @@ def _status_body(data: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    value = response.headers.get("Retry-After", "")
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    value = headers.get("Retry-After") or headers.get("retry-after") or ""
     return float(value) if value.isdecimal() else None
 
 

@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Mapping
 from types import TracebackType
-from typing import NamedTuple, Self, cast, cast
+from typing import NamedTuple, Self, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 CONNECT_S = 10.0

@@ -10,11 +10,20 @@ from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.utils import timezone
 
-from access.models import DeliveryState, IdempotencyKey, RefreshToken, UserSession, Webhook, WebhookDelivery
+from access.models import (
+    Authorization,
+    DeliveryState,
+    IdempotencyKey,
+    RefreshToken,
+    UserSession,
+    Webhook,
+    WebhookDelivery,
+)
 from access.services import webhooks
 from access.services.audit import record, source_ip
 from access.services.bootstrap import system_actor
 from access.services.chain import drop_before
+from access.services.issuer_keys import rotate_keys
 from access.services.rules import expire_rules
 from access.services.settings import setting
 from link import services as link
@@ -93,7 +102,7 @@ def _sweep() -> None:
 
 @shared_task(name="access.tasks.prune")
 def prune() -> None:
-    """Drop answers older than a day and sessions that are over. Deleting twice is harmless."""
+    """Drop answers older than a day and sessions that are over, and renew old keys. Doing it twice is harmless."""
     for schema_name in ready_schemas():
         with in_tenant(schema_name):
             IdempotencyKey.objects.filter(created_at__lt=timezone.now() - timedelta(days=1)).delete()
@@ -101,6 +110,8 @@ def prune() -> None:
             live = Session.objects.values("session_key")
             UserSession.objects.exclude(session_key__in=live).delete()
             RefreshToken.objects.filter(expires_at__lt=timezone.now()).delete()
+            Authorization.objects.filter(expires_at__lt=timezone.now() - timedelta(hours=1)).delete()
+            rotate_keys(actor=system_actor("rotation"), now=timezone.now())
             old = timezone.now() - timedelta(days=30)
             WebhookDelivery.objects.filter(created_at__lt=old).exclude(state=DeliveryState.WAITING).delete()
             while drop_before(timezone.now() - timedelta(days=setting("auditRetentionDays")), limit=DROP) == DROP:

@@ -2,19 +2,35 @@
 
 from django.urls import path
 
-from access.api import accounts, audit, groups, keys, names, people, roles, rules, settings, tokens, webhooks
+from access.api import (
+    accounts,
+    audit,
+    groups,
+    keys,
+    kubernetes,
+    names,
+    people,
+    roles,
+    rules,
+    settings,
+    tokens,
+    webhooks,
+)
 
 RULES = "v1/authorization/access-rules"
 
 urlpatterns = [
     path("v1/token", tokens.TokenView.as_view()),
     path("v2/token", tokens.TokenV2View.as_view()),
+    path("v1/kubernetes/token", kubernetes.KubernetesTokenView.as_view()),
+    path("v1/kubernetes/clusters/<uuid:cluster_id>/authentication", kubernetes.KubernetesAuthenticationView.as_view()),
     path("v1/users", people.UsersView.as_view()),
     path("v1/users/count", people.UsersCountView.as_view()),
     path("v1/users/name-availability", names.UserName.as_view()),
     path("v1/users/<uuid:user_id>", people.UserView.as_view()),
     path("v1/users/<uuid:user_id>/password", people.UserPasswordView.as_view()),
     path("v1/users/<uuid:user_id>/logout", people.UserLogoutView.as_view()),
+    path("v1/users/<uuid:user_id>/second-factors", people.UserFactorsView.as_view()),
     path("v1/me/password", people.MyPasswordView.as_view()),
     path("v1/service-accounts", accounts.ServiceAccountsView.as_view()),
     path("v1/service-accounts/count", accounts.ServiceAccountsCountView.as_view()),

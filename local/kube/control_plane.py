@@ -157,10 +157,12 @@ def kwok_argv(program: Path, layout: Layout, stages: Path) -> tuple[str, ...]:
 
 
 def audit_policy() -> dict[str, Any]:
-    """Writes to pods, bindings and our own kinds, with bodies; nothing else (secrets never)."""
+    """Writes to pods, bindings and our own kinds, with bodies; of what else our roles make and remove, who and when."""
     writes = ["create", "update", "patch", "delete", "deletecollection"]
     ours = [{"group": group} for group in ("run.ai", "scheduling.run.ai")]
     pods = [{"group": "", "resources": ["pods", "pods/binding", "pods/eviction", "bindings"]}]
+    made = [{"group": "", "resources": ["namespaces", "services", "configmaps"]}]
+    made += [{"group": "rbac.authorization.k8s.io", "resources": ["rolebindings"]}]
     return {
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
@@ -169,6 +171,8 @@ def audit_policy() -> dict[str, Any]:
         "rules": [
             {"level": "Request", "verbs": writes, "resources": pods + ours},
             {"level": "Metadata", "verbs": writes, "resources": [{"group": "", "resources": ["pods/status"]}]},
+            {"level": "Metadata", "verbs": ["create", "patch"], "resources": made},
+            {"level": "Metadata", "verbs": ["delete", "deletecollection"]},
             {"level": "None"},
         ],
     }

@@ -117,11 +117,12 @@ def test_etcd_is_reachable_from_inside_only_except_for_its_health() -> None:
     assert "--listen-metrics-urls=http://10.213.7.2:2381" in argv
 
 
-def test_the_audit_log_holds_pods_bindings_and_our_kinds_only() -> None:
-    first, second, last = control_plane.audit_policy()["rules"]
+def test_the_audit_log_holds_bodies_of_pods_bindings_and_our_kinds_only() -> None:
+    first, *others, last = control_plane.audit_policy()["rules"]
     assert {item["group"] for item in first["resources"]} == {"", "run.ai", "scheduling.run.ai"}
     assert "pods/binding" in first["resources"][0]["resources"]
-    assert second["level"] == "Metadata"
+    assert {rule["level"] for rule in others} == {"Metadata"}
+    assert {"level": "Metadata", "verbs": ["delete", "deletecollection"]} in others
     assert last == {"level": "None"}
 
 

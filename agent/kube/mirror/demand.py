@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from agent.domain.constraints import Constraints
 from agent.domain.groups import PodGroup
 from agent.domain.nodes import DEFAULT_POOL
-from agent.domain.pods import ACTIVE_USED, Pod, PodStatus
+from agent.domain.pods import ACTIVE_USED, STUCK_AFTER, Pod, PodStatus
 from agent.domain.queues import Queue
 from agent.domain.reasons import Reason
 from agent.grouping.rules import Group, manifest
@@ -27,6 +28,9 @@ FINISHED = (PodStatus.SUCCEEDED, PodStatus.FAILED)
 LEAVING = (PodStatus.RELEASING, PodStatus.STUCK_IN_RELEASING)
 
 
+NO_POD = Pod("", "", "", "")
+
+
 @dataclass(slots=True)
 class Entry:
     """One pod: its manifest, what was read from it, and the pod as the scheduler sees it."""
@@ -34,6 +38,7 @@ class Entry:
     obj: Obj
     group: str
     asked: Asked
+    rules: Constraints
     pod: Pod
     subgroup: str = ""
 
@@ -76,7 +81,8 @@ class Demand:
         self._stale_since: dict[str, int | None] = {}
         self._queues: dict[str, Queue] = {}
         self._pooled: set[str] = set()
-        self._releasing: set[str] = set()
+        self._stuck_at: dict[str, int] = {}
+        """uid of a leaving pod → from when on (ns) it counts as stuck; long ago for one that does."""
         self.pending: set[str] = set()
         """uids of the pods that could be placed now."""
 
@@ -99,15 +105,19 @@ class Demand:
         """Take a pod of ours in its new form. Returns what it was for the scheduler and what it is."""
         uid = obj["metadata"]["uid"]
         old = self.entries.get(uid)
-        asked = old.asked if old is not None and _same_request(old.obj, obj) else asked_of(obj)
+        if old is not None and _same_request(old.obj, obj):
+            asked, rules = old.asked, old.rules
+        else:
+            asked, rules = asked_of(obj), constraints_of(obj)
         if (obj.get("spec") or {}).get("nodeName"):
             self.assumed.pop(uid, None)
             self.held.pop(uid, None)
-        pod = self._view(obj, (group, subgroup), asked, now, old.pod if old is not None else None)
+        entry = Entry(obj, group, asked, rules, old.pod if old is not None else NO_POD, subgroup)
+        entry.pod = pod = self._view(entry, now)
         if old is not None and old.group != group:
             self._changed.add(old.group)
             self._leave_group(uid, old.group)
-        self.entries[uid] = Entry(obj, group, asked, pod, subgroup)
+        self.entries[uid] = entry
         if old is None or old.pod is not pod or old.group != group:
             self._changed.add(group)
         self.members.setdefault(group, {})[uid] = None
@@ -129,7 +139,7 @@ class Demand:
         self.held.pop(uid, None)
         self.missing.pop(uid, None)
         self.unresolved.discard(uid)
-        self._releasing.discard(uid)
+        self._stuck_at.pop(uid, None)
         self.pending.discard(uid)
         self.refused.pop(f"pod/{entry.pod.key}", None)
         self._leave_group(uid, entry.group)
@@ -139,10 +149,7 @@ class Demand:
         """Look at a pod again after an assumption about it, or the time, has changed."""
         entry = self.entries.get(uid)
         if entry is not None:
-            before, entry.pod = (
-                entry.pod,
-                self._view(entry.obj, (entry.group, entry.subgroup), entry.asked, now, entry.pod),
-            )
+            before, entry.pod = entry.pod, self._view(entry, now)
             if entry.pod is not before:
                 self._changed.add(entry.group)
 
@@ -151,12 +158,13 @@ class Demand:
         for uid in [uid for uid, until in self.held.items() if until <= now]:
             del self.held[uid]
             self.review(uid, now)
-        for uid in list(self._releasing):
+        for uid in [uid for uid, at in self._stuck_at.items() if at < now]:
             self.review(uid, now)
 
-    def _view(self, obj: Obj, place: tuple[str, str], asked: Asked, now: int, old: Pod | None) -> Pod:
+    def _view(self, entry: Entry, now: int) -> Pod:
         """The pod as the scheduler sees it; the very same object as before if nothing changed."""
-        uid, assumed = obj["metadata"]["uid"], None
+        obj, asked, assumed = entry.obj, entry.asked, None
+        uid = obj["metadata"]["uid"]
         status = state_of(obj, now)
         if status == PodStatus.PENDING and (assumed := self.assumed.get(uid)):
             status = PodStatus.BINDING
@@ -164,19 +172,29 @@ class Demand:
             status = PodStatus.GATED
         elif uid in self.leaving and status in (PodStatus.RUNNING, PodStatus.BOUND):
             status = PodStatus.RELEASING
-        (self._releasing.add if status in LEAVING else self._releasing.discard)(uid)
+        self._note_leaving(obj, status)
         (self.pending.add if status == PodStatus.PENDING else self.pending.discard)(uid)
         pod = pod_of(
             obj,
-            group=place[0],
-            subgroup=place[1],
+            group=entry.group,
+            subgroup=entry.subgroup,
             status=status,
             request=asked.request,
-            constraints=constraints_of(obj),
+            constraints=entry.rules,
         )
         if assumed is not None:
             pod = replace(pod, node=assumed.node, gpu_groups=assumed.gpu_groups)
-        return old if old == pod and old is not None else pod
+        return entry.pod if entry.pod == pod else pod
+
+    def _note_leaving(self, obj: Obj, status: PodStatus) -> None:
+        """When a leaving pod has to be looked at again: one that is stuck always, for clocks may go back."""
+        uid, deleted = obj["metadata"]["uid"], obj["metadata"].get("deletionTimestamp")
+        if status == PodStatus.RELEASING and deleted:
+            self._stuck_at[uid] = (quantity.time_ns(deleted) or 0) + STUCK_AFTER
+        elif status == PodStatus.STUCK_IN_RELEASING:
+            self._stuck_at[uid] = 0
+        else:
+            self._stuck_at.pop(uid, None)
 
     def _paused(self, uid: str) -> bool:
         """Whether it must not be placed now, for a reason that planning need not know."""

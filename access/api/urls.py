@@ -22,6 +22,8 @@ RULES = "v1/authorization/access-rules"
 urlpatterns = [
     path("v1/token", tokens.TokenView.as_view()),
     path("v2/token", tokens.TokenV2View.as_view()),
+    path("v2/token/revoke", tokens.RevokeView.as_view()),
+    path("v2/device", tokens.DeviceView.as_view()),
     path("v1/kubernetes/token", kubernetes.KubernetesTokenView.as_view()),
     path("v1/kubernetes/clusters/<uuid:cluster_id>/authentication", kubernetes.KubernetesAuthenticationView.as_view()),
     path("v1/users", people.UsersView.as_view()),

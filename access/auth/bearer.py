@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import connection
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.exceptions import PermissionDenied
@@ -11,7 +12,7 @@ from rest_framework.request import Request
 from access.actors import application_actor, user_actor
 from access.auth.tokens import verify
 from access.grants import Actor
-from access.models import AccessKey, Application, SubjectKind, User
+from access.models import AccessKey, Application, RefreshToken, SubjectKind, User
 from runai_cp.lib.errors import NotAuthenticated
 
 
@@ -52,7 +53,10 @@ def actor_of(claims: dict[str, Any]) -> Actor | None:
     """The actor of a token; None when the account is gone or disabled, or the credential was renewed or ended since."""
     identifier, generation = str(claims["sub"]), claims.get("gen", 0)
     if claims.get("kind") == SubjectKind.USER:
-        user = User.objects.filter(pk=identifier, is_active=True).first()
+        people = User.objects.filter(pk=identifier, is_active=True)
+        if "fam" in claims:
+            people = people.filter(Exists(RefreshToken.objects.filter(user=OuterRef("pk"), family=claims["fam"])))
+        user = people.first()
         if user is None:
             return None
         if "key" in claims:

@@ -24,10 +24,11 @@ class AccessToken:
     expires_in: int
 
 
-def issue(*, actor: Actor, schema_name: str, generation: int = 0, key_id: str = "") -> AccessToken:
+def issue(*, actor: Actor, schema_name: str, generation: int = 0, key_id: str = "", family: str = "") -> AccessToken:
     """A token of ``RUNAI_ACCESS_TOKEN_SECONDS``. Its payload is plain ASCII JSON: the public clients need that.
 
-    ``generation`` is the credential's own: raising that ends the token. ``key_id`` is the access key it was got with.
+    ``generation`` is the credential's own: raising that ends the token. ``key_id`` is the access key it was got with,
+    ``family`` the sign-in: removing either ends it too.
     """
     now = int(time.time())
     seconds = settings.ACCESS_TOKEN_SECONDS
@@ -39,6 +40,7 @@ def issue(*, actor: Actor, schema_name: str, generation: int = 0, key_id: str = 
         "tid": schema_name,
         "gen": generation,
         **({"key": key_id} if key_id else {}),
+        **({"fam": family} if family else {}),
         "jti": uuid7().hex,
         "iat": now,
         "exp": now + seconds,

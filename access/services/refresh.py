@@ -10,28 +10,33 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
+from access.actors import user_actor
 from access.models import RefreshToken, User
 from access.services.applications import hash_secret
+from access.services.audit import record
 from runai_cp.lib.errors import NotAuthenticated
 
 LIFE = timedelta(days=7)
 
 
-def new_refresh_token(user: User, *, family: uuid.UUID | None = None) -> str:
-    """The token, shown once."""
+def new_refresh_token(user: User, *, family: uuid.UUID, label: str = "") -> str:
+    """The token, shown once. ``family`` is of the sign-in it goes on with: access tokens carry it and end with it."""
     text = secrets.token_urlsafe(32)
     RefreshToken.objects.create(
         user=user,
         token_hash=hash_secret(text),
-        family=family or uuid.uuid4(),
+        family=family,
+        label=label,
         generation=user.token_generation,
         expires_at=timezone.now() + LIFE,
     )
     return text
 
 
-def use_refresh_token(text: str) -> tuple[User, str]:
-    """The person and the next token. Raises ``NotAuthenticated``; a second use ends every token of the chain."""
+def use_refresh_token(text: str) -> tuple[User, uuid.UUID, str]:
+    """The person, the family and the next token.
+
+    Raises ``NotAuthenticated``; a second use ends every token of the chain."""
     with transaction.atomic():
         rows = RefreshToken.objects.select_for_update(of=("self",)).select_related("user")
         row = rows.filter(token_hash=hash_secret(text)).first()
@@ -41,8 +46,19 @@ def use_refresh_token(text: str) -> tuple[User, str]:
         elif row is not None and _usable(row):
             row.used_at = timezone.now()
             row.save(update_fields=["used_at", "updated_at"])
-            return row.user, new_refresh_token(row.user, family=row.family)
+            return row.user, row.family, new_refresh_token(row.user, family=row.family, label=row.label)
     raise NotAuthenticated("The refresh token is not valid any more; sign in again.")
+
+
+@transaction.atomic
+def revoke_refresh_token(text: str) -> None:
+    """End the sign-in of a token, with every access token that came of it: from the next request on. Unknown ones are
+    passed over, so that nothing can be learnt by asking (RFC 7009)."""
+    row = RefreshToken.objects.select_related("user").filter(token_hash=hash_secret(text)).first()
+    if row is not None:
+        RefreshToken.objects.filter(family=row.family).delete()
+        actor = user_actor(row.user)
+        record(actor=actor, action="sign-out", entity_type="user", entity_id=actor.id, entity_name=actor.name)
 
 
 def _usable(row: RefreshToken) -> bool:

@@ -15,6 +15,7 @@ from access.models import (
     DeliveryState,
     IdempotencyKey,
     RefreshToken,
+    SsoRequest,
     UserSession,
     Webhook,
     WebhookDelivery,
@@ -110,6 +111,7 @@ def prune() -> None:
             live = Session.objects.values("session_key")
             UserSession.objects.exclude(session_key__in=live).delete()
             RefreshToken.objects.filter(expires_at__lt=timezone.now()).delete()
+            SsoRequest.objects.filter(created_at__lt=timezone.now() - timedelta(days=1)).delete()
             Authorization.objects.filter(expires_at__lt=timezone.now() - timedelta(hours=1)).delete()
             rotate_keys(actor=system_actor("rotation"), now=timezone.now())
             old = timezone.now() - timedelta(days=30)

@@ -2,14 +2,20 @@
 
 from django.urls import path, re_path
 
-from access.views import audit, entry, factors, people, scope, sessions
+from access.urls_administration import urlpatterns as administration
+from access.views import audit, entry, factors, people, scope, sessions, sso
 
 app_name = "access"
 urlpatterns = [
+    *administration,
     path("login/", entry.login, name="login"),
     path("login/code/", entry.login_code, name="login_code"),
     path("login/password/", entry.login_password, name="login_password"),
     path("login/enrol/", entry.login_enrol, name="login_enrol"),
+    re_path("^sso/(?P<alias>[a-z0-9_-]+)/start$", sso.sso_start, name="sso_start"),
+    re_path("^sso/(?P<alias>[a-z0-9_-]+)/callback$", sso.sso_callback, name="sso_callback"),
+    re_path("^sso/(?P<alias>[a-z0-9_-]+)/complete$", sso.sso_complete, name="sso_complete"),
+    re_path("^sso/(?P<alias>[a-z0-9_-]+)/metadata$", sso.sso_metadata, name="sso_metadata"),
     path("logout/", sessions.logout, name="logout"),
     path("account/", sessions.account, name="account"),
     path("account/sessions/<uuid:session_id>/revoke", sessions.session_revoke, name="session_revoke"),

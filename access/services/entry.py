@@ -15,6 +15,7 @@ from access.services.audit import sign_in_failed
 from access.services.factors import check_code, has_factor
 from access.services.sessions import sign_in
 from access.services.settings import setting
+from access.services.sso import take_link
 from runai_cp.lib.errors import FieldError, Invalid, NotAuthenticated
 
 PENDING = "pending"
@@ -93,6 +94,7 @@ def _go_on(request: HttpRequest, now: Pending) -> Step:
     if step is Step.DONE:
         request.session.pop(PENDING, None)
         sign_in(request=request, user=now.user, way="password and second factor" if now.factor else "password")
+        take_link(request=request, user=now.user)
         return step
     request.session[PENDING] = {
         "user": str(now.user.pk),

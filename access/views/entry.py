@@ -16,6 +16,7 @@ from access.models import FactorKind, IdentityProvider, User
 from access.services import entry, factors
 from access.services.entry import Pending, Step
 from access.services.settings import setting
+from access.services.sso import pending_link
 from access.services.users import set_password
 from access.views.factors import app_context
 from runai_cp.lib.errors import DomainError, TooMany
@@ -47,7 +48,12 @@ def login(request: HttpRequest) -> HttpResponse:
     chosen = _redirect_to(request, providers)
     if chosen:
         return redirect(chosen)
-    context = {"form": form, "next": back if back != "/" else "", "providers": providers}
+    context = {
+        "form": form,
+        "next": back if back != "/" else "",
+        "providers": providers,
+        "linking": pending_link(request),
+    }
     return render_page(request, "access/login.html", context, status=422 if form.errors else 200)
 
 

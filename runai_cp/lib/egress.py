@@ -55,27 +55,40 @@ def checked_address(host: str, port: int) -> str:
 
 def post(url: str, *, content: bytes, headers: dict[str, str]) -> Answer:
     """POST to a public address over HTTPS. Raises ``EgressRefused``, and ``httpx.HTTPError`` when it does not work."""
+    return ask("POST", url, content=content, headers=headers)
+
+
+def ask(
+    method: str,
+    url: str,
+    *,
+    content: bytes = b"",
+    headers: dict[str, str] | None = None,
+    private: bool = False,
+    most: int = MOST_BYTES,
+) -> Answer:
+    """One request. ``private`` lifts the guard: any address, and plain HTTP, for installations that said so.
+
+    At most ``most`` bytes of the answer are read. Raises ``EgressRefused``, and ``httpx.HTTPError``.
+    """
     parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname:
+    if parts.scheme not in (("https", "http") if private else ("https",)) or not parts.hostname:
         raise EgressRefused("Only https:// addresses are allowed.")
-    port = parts.port or 443
-    address = checked_address(parts.hostname, port)
-    literal = f"[{address}]" if ":" in address else address
-    target = urlunsplit(("https", f"{literal}:{port}", parts.path or "/", parts.query, ""))
-    host = parts.hostname if port == 443 else f"{parts.hostname}:{port}"
+    target, given, extensions = url, dict(headers or {}), {}
+    if not private:
+        port = parts.port or 443
+        address = checked_address(parts.hostname, port)
+        literal = f"[{address}]" if ":" in address else address
+        target = urlunsplit(("https", f"{literal}:{port}", parts.path or "/", parts.query, ""))
+        given["Host"] = parts.hostname if port == 443 else f"{parts.hostname}:{port}"
+        extensions = {"sni_hostname": parts.hostname}
     with (
         httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client,
-        client.stream(
-            "POST",
-            target,
-            content=content,
-            headers={**headers, "Host": host},
-            extensions={"sni_hostname": parts.hostname},
-        ) as response,
+        client.stream(method, target, content=content, headers=given, extensions=extensions) as response,
     ):
         body = b""
         for chunk in response.iter_bytes():
             body += chunk
-            if len(body) > MOST_BYTES:
+            if len(body) > most:
                 break
-        return Answer(response.status_code, body[:MOST_BYTES])
+        return Answer(response.status_code, body[:most])

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from cli.config import Config
+from cli.config import Config, has_ended
 from cli.errors import BadUsage, Refused
 
 PAGE = 500
@@ -25,6 +25,18 @@ class Client:
 
     def post(self, path: str, body: Any = None) -> Any:
         return self._send("POST", path, json=body or {}, headers={"Idempotency-Key": str(uuid.uuid4())})
+
+    def form(self, path: str, **fields: str) -> tuple[int, dict[str, Any]]:
+        """A form of OAuth 2, whose errors are part of the conversation: (status, answer). Not retried."""
+        try:
+            answer = self._http.post(self.config.url + path, data=fields)
+        except httpx.HTTPError as error:
+            raise Refused(f"cannot reach {self.config.url}: {error}") from error
+        try:
+            told = answer.json()
+        except ValueError:
+            told = {}
+        return answer.status_code, told if isinstance(told, dict) else {}
 
     def delete(self, path: str) -> Any:
         return self._send("DELETE", path)
@@ -58,10 +70,28 @@ class Client:
     def _authorization(self, path: str) -> dict[str, str]:
         if path.endswith("/token"):
             return {}
-        token = self._token or self.config.token
+        token = self._token or self.token()
         if not token:
             raise Refused("not signed in; run: runai login")
         return {"Authorization": f"Bearer {token}"}
+
+    def token(self) -> str | None:
+        """The access token, renewed where it has ended and the sign-in has not. Raises ``Refused``."""
+        token = self.config.token
+        if not token or not has_ended(token) or not self.config.refresh_token:
+            return token
+        with self.config.refreshing():
+            token, refresh = self.config.token, self.config.refresh_token
+            if not token or not refresh or not has_ended(token):
+                return token  # another process was faster
+            status, answer = self.form("/api/v2/token", grant_type="refresh_token", refresh_token=refresh)
+            if status in (400, 401):
+                self.config.forget_tokens()
+                raise Refused("the sign-in has ended; run: runai login")
+            if status != 200:
+                raise Refused(f"cannot renew the sign-in: the server answered {status}")
+            self.config.save_tokens(answer["access_token"], answer.get("refresh_token"))
+            return str(answer["access_token"])
 
 
 def _read(answer: httpx.Response) -> Any:

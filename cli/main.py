@@ -2,13 +2,27 @@
 
 import click
 
-from cli.commands import account, projects, trainings, workloads
 from cli.config import Config, folder
+from cli.lazy import LazyGroup
 
 VERSION = "0.1.0"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Commands(LazyGroup):
+    lazy = {
+        "auth": ("cli.commands.auth:auth", "Tokens for other programs."),
+        "config": ("cli.commands.account:config", "Settings of this command."),
+        "kubeconfig": ("cli.commands.kubeconfig:kubeconfig", "Let kubectl sign in as you."),
+        "login": ("cli.commands.account:login", "Sign in."),
+        "logout": ("cli.commands.account:logout", "Sign out."),
+        "project": ("cli.commands.projects:project", "Projects and their quota."),
+        "training": ("cli.commands.trainings:training", "Submit and follow trainings."),
+        "whoami": ("cli.commands.account:whoami", "Who is signed in, and where."),
+        "workload": ("cli.commands.workloads:workload", "All workloads."),
+    }
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--config-path", envvar="RUNAI_CLI_CONFIG_PATH", help="Folder of the configuration. Default: ~/.runai")
 @click.option("--config-file", envvar="RUNAI_CLI_CONFIG_FILE", help="Name of the configuration file in that folder.")
 @click.pass_context
@@ -21,12 +35,3 @@ def main(context: click.Context, config_path: str | None, config_file: str | Non
 def version() -> None:
     """Print the version of this command."""
     click.echo(VERSION)
-
-
-main.add_command(account.login)
-main.add_command(account.logout)
-main.add_command(account.whoami)
-main.add_command(account.config)
-main.add_command(projects.project)
-main.add_command(trainings.training)
-main.add_command(workloads.workload)

@@ -37,6 +37,7 @@ def issue(*, actor: Actor, schema_name: str, generation: int = 0, key_id: str = 
         "aud": AUDIENCE,
         "sub": actor.id,
         "kind": actor.kind,
+        "name": actor.name,
         "tid": schema_name,
         "gen": generation,
         **({"key": key_id} if key_id else {}),

@@ -35,6 +35,20 @@ def project_flag(command: F) -> F:
     )
 
 
+def chosen_cluster(client: Client, config: Config, cluster_id: str | None = None) -> dict[str, Any]:
+    """``{"uuid", "name"}`` of the given, set or only cluster. Raises ``BadUsage``."""
+    rows = client.get("/api/v1/clusters")
+    wanted = cluster_id or config.cluster_id
+    if wanted:
+        rows = [row for row in rows if wanted in (row["uuid"], row["name"])]
+    if len(rows) == 1:
+        return dict(rows[0])
+    names = ", ".join(sorted(row["name"] for row in rows))
+    if rows:
+        raise BadUsage(f"there are several clusters ({names}); choose one with --cluster-id UUID")
+    raise BadUsage(f"there is no cluster {wanted!r}, or you may not see it" if wanted else "you may see no cluster")
+
+
 def find_project(client: Client, config: Config, name: str | None) -> dict[str, Any]:
     """The project's row. Raises ``BadUsage`` when none is named or set, ``Refused`` when there is none of the name."""
     wanted = name or config.project

@@ -33,7 +33,7 @@ def test_a_broken_configuration_file_is_named(run, tmp_path):
 
 def test_the_token_is_kept_for_the_owner_alone(tmp_path):
     config = Config(tmp_path)
-    config.save_token("a.b.c")
+    config.save_tokens("a.b.c")
     assert config.token == "a.b.c"
     assert stat.S_IMODE((tmp_path / "authentication.json").stat().st_mode) == 0o600
 
@@ -46,7 +46,18 @@ def test_wrong_flags_end_with_status_2(run, words):
 
 
 @pytest.mark.parametrize(
-    "words", [(), ("login",), ("project",), ("training",), ("training", "submit"), ("workload", "list")]
+    "words",
+    [
+        (),
+        ("login",),
+        ("login", "remote-browser"),
+        ("auth", "get-token"),
+        ("kubeconfig", "set"),
+        ("project",),
+        ("training",),
+        ("training", "submit"),
+        ("workload", "list"),
+    ],
 )
 def test_every_command_has_a_help(run, words):
     result = run(*words, "--help")

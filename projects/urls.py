@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from projects.views import departments, projects
+from projects.views import departments, grid, projects
 
 app_name = "projects"
 urlpatterns = [
     path("projects/", projects.project_list, name="project_list"),
     path("projects/new/", projects.project_create, name="project_create"),
+    path("projects/quotas/", grid.quota_grid, name="quota_grid"),
+    path("projects/quotas/save", grid.quota_grid_save, name="quota_grid_save"),
     path("projects/<int:project_id>/", projects.project_detail, name="project_detail"),
     path("projects/<int:project_id>/edit/", projects.project_edit, name="project_edit"),
     path("projects/<int:project_id>/remove", projects.project_delete, name="project_delete"),

@@ -1,4 +1,4 @@
-"""Tells people why pods wait: pod conditions, scheduling conditions of pod groups, Events that do not repeat.
+"""Tells people why pods wait: pod conditions, scheduling conditions of pod groups, and Events (by ``events``).
 
 Level-triggered: each round compares what should be said with what the objects say, so a restart repeats nothing and a
 lost write is made up for. Sparing: nothing is written about a pod that is placed within half a second, changed numbers
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -26,6 +25,7 @@ from agent.kube.mirror import Mirror
 from agent.kube.protocol import Kube, Obj
 from agent.kube.resources import POD, POD_GROUP
 from agent.loops import wording
+from agent.loops.events import EventWriter
 from agent.scheduler.snapshot import Eviction, Plan
 
 log = structlog.get_logger(__name__)
@@ -70,7 +70,7 @@ class Reporter:
         self._nominated: dict[str, tuple[str, float]] = {}
         self._written: dict[str, tuple[float, str]] = {}
         self._told: set[str] = set()
-        self._events: deque[Obj] = deque()
+        self.events = EventWriter(kube, leading=leading, busy=busy)
         self._notes: dict[str, dict[str, str | None]] = {}
         self._mistakes: dict[str, str] = {}
         self._wake = asyncio.Event()
@@ -150,16 +150,20 @@ class Reporter:
         self._wake.set()
 
     def _event(self, obj: Obj, kind: str, reason: str, message: str, *, warning: bool, key: str) -> None:
-        self._events.append(
+        self.events.put(
             wording.event(obj, kind=kind, reason=reason, message=message, warning=warning, key=key, now=time.time())
         )
-        self._wake.set()
 
     # -- saying it ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.events.run())
+            group.create_task(self._rounds())
+
+    async def _rounds(self) -> None:
         while True:
-            if not (self._since or self._nominated or self._events or self._notes or self._told - self._groups.keys()):
+            if not (self._since or self._nominated or self._notes or self._told - self._groups.keys()):
                 await self._wake.wait()
             self._wake.clear()
             await asyncio.sleep(ROUND_S)
@@ -187,8 +191,6 @@ class Reporter:
         for uid, (node, since) in self._nominated.items():
             if len(work) < budget and moment - since >= NOMINATED_AFTER_S and self._nominates(uid, node):
                 work.append(self._write_nomination(uid, node))
-        while self._events and len(work) < budget:
-            work.append(self._write_event(self._events.popleft()))
         self._forget()
         return work
 
@@ -285,9 +287,6 @@ class Reporter:
         if self._mirror.demand.stored(key) is not None:
             body = {"metadata": {"annotations": notes}}
             await self._quietly(self._kube.patch(POD_GROUP, name, namespace, body=body))
-
-    async def _write_event(self, event: Obj) -> None:
-        await self._quietly(self._kube.create(event))
 
     async def _quietly(self, call: Coroutine[Any, Any, Obj]) -> None:
         """A write that is only for people: what is gone or told already is fine, other trouble is logged."""

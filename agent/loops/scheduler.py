@@ -15,7 +15,6 @@ from dataclasses import replace
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from agent.domain.pods import PodStatus
 from agent.kube.mirror import Mirror
 from agent.kube.mirror.checking import differences
 from agent.kube.resources import (
@@ -52,6 +51,8 @@ BUSY_REST = 1.0
 """After a cycle, pause this many times as long as it took, so that watches and binds get their turn; longer while
 binds are on their way, for then the cycle that follows is worth more."""
 BUSY_BACKLOG = 8
+GOING_S = 1.0
+"""Victims of ours that leave keep the process busy for so long after the last change."""
 CHECK_CYCLES = 200
 CHECK_SHARE = 1000
 """Every so many cycles, in a quiet moment, what we know is compared with what the stores say read anew; the next time
@@ -83,6 +84,7 @@ class Scheduler:
         self._context = context
         self._wake = asyncio.Event()
         self._changes = 0
+        self._moved_at = 0.0
         self._cycles_since_check = 0
         self._check_after = 0.0
         self._planner = Planner()
@@ -129,13 +131,16 @@ class Scheduler:
         return self._context.leading
 
     def _busy(self) -> bool:
-        return not self._executor.idle
+        """Whether writes that can wait should: binds are on their way, or victims go one after the other."""
+        going = bool(self._mirror.demand.leaving) and time.monotonic() - self._moved_at < GOING_S
+        return going or not self._executor.idle
 
     def _snapshot(self) -> Snapshot:
         return self._mirror.snapshot(time.time_ns())
 
     def _woken(self) -> None:
         self._changes += 1
+        self._moved_at = time.monotonic()
         self._wake.set()
         self._lookups.poke()
 
@@ -221,7 +226,7 @@ class Scheduler:
         self._reporter.take(decided, now)
         self._queues.take(decided.shares)
         took = time.perf_counter() - started
-        self._measure(snapshot, decided, took)
+        self._measure(decided, took)
         return took
 
     def _check(self) -> None:
@@ -258,12 +263,12 @@ class Scheduler:
             self._planner = Planner()
             return self._planner.plan(snapshot, now)
 
-    def _measure(self, snapshot: Snapshot, decided: Plan, took: float) -> None:
+    def _measure(self, decided: Plan, took: float) -> None:
         CYCLE.observe(took)
         BINDS.inc(len(decided.binds))
         for eviction in decided.evictions:
             EVICTIONS.labels(eviction.action).inc()
-        PENDING.set(sum(pod.status == PodStatus.PENDING for pod in snapshot.pods) - len(decided.binds))
+        PENDING.set(len(self._mirror.demand.pending))
         BACKLOG.set(self._executor.backlog)
         if decided.binds or decided.evictions:
             log.debug("planned", binds=len(decided.binds), evictions=len(decided.evictions), seconds=round(took, 4))

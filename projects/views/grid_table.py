@@ -1,0 +1,219 @@
+"""What the quota grid shows of one sheet: rows of departments and projects, a column a node pool. Few queries.
+
+Cells are plain tuples: a grid of 300 projects and 12 node pools has four thousand.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Sum
+from django.http import HttpRequest
+
+from access.grants import Actor
+from access.roles import Action
+from access.scoping import narrow
+from agent.wire.objects import UNLIMITED
+from clusters.models import Cluster, Node, NodePool
+from clusters.querysets import pool_supply
+from projects.grid import Sheet
+from projects.models import Department, Project, Quota
+from runai_cp.lib.paging import Pages, pages
+
+ROWS = 400
+"""Rows of one page, about."""
+Values = dict[tuple[str, int], tuple[int, int]]
+"""Row key and pool → stored value and what the queue holds."""
+
+
+@dataclass(slots=True)
+class Column:
+    """A node pool. ``total`` and ``promised``: what its nodes have, what departments deserve; in the sheet's unit."""
+
+    pk: int
+    name: str
+    total: str = ""
+    promised: str = ""
+    over: bool = False
+
+
+@dataclass(slots=True)
+class Row:
+    """One department or project. A cell is (value, held, what is wrong with it: ``over`` or nothing)."""
+
+    key: str
+    name: str
+    pk: int
+    version: int
+    department: str = ""
+    """Row key of the department; empty for a department itself."""
+    editable: bool = False
+    sums: bool = False
+    """Whether the held figure of a department is the sum of its projects' quotas."""
+    cells: list[tuple[str, str, str]] = field(default_factory=list)
+    total: str = ""
+    """Over all pools, where a sum says something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    columns: list[Column]
+    rows: list[Row]
+    pages: Pages
+    departments: int
+    projects: int
+    editable: bool
+
+
+def table(request: HttpRequest, cluster: Cluster, sheet: Sheet) -> Table:
+    """The page of the grid that the request asks for."""
+    actor: Actor = request.actor  # type: ignore[attr-defined]
+    words = request.GET.get("q", "").strip()
+    departments = _named(narrow(request, Department.objects.visible_to(actor)), cluster)
+    projects = _named(narrow(request, Project.objects.visible_to(actor).present()), cluster)
+    order = _order(departments, projects, words)
+    page = pages(len(order), request.GET.get("page"), ROWS)
+    shown = order[page.offset : page.offset + page.size]
+    keys = {key for _, key in shown} | {f"d{pk}" for pk, _ in shown}
+    found = _units(keys)
+    pools = list(NodePool.objects.filter(cluster=cluster).present().order_by("pk").values_list("pk", "name"))
+    values = _values(sheet, found)
+    sums = _sums(sheet, [unit.pk for unit in found.values() if isinstance(unit, Department)])
+    rows, last = [], None
+    for department, key in shown:
+        if department != last and key != f"d{department}":
+            rows.append(_row(actor, sheet, found[f"d{department}"], pools, values, sums))
+        last = department
+        rows.append(_row(actor, sheet, found[key], pools, values, sums))
+    return Table(
+        columns=_columns(actor, cluster, sheet, pools),
+        rows=rows,
+        pages=page,
+        departments=len({pk for pk, _ in order}),
+        projects=sum(key.startswith("p") for _, key in order),
+        editable=any(row.editable for row in rows),
+    )
+
+
+def _named(rows: Any, cluster: Cluster) -> list[tuple[int, int, str]]:
+    """``(department, id, name)`` of units; the department of a department is itself."""
+    owner = "department_id" if rows.model is Project else "pk"
+    return list(rows.filter(cluster=cluster).order_by("scope__name", "pk").values_list(owner, "pk", "scope__name"))
+
+
+def _order(departments: list[Any], projects: list[Any], words: str) -> list[tuple[int, str]]:
+    """Department and row key in the order of the grid: each department, then its projects. ``words`` narrows to
+    departments and projects with them in their name; a department keeps the projects that match, or all of its own.
+    """
+    below: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    for department, pk, name in projects:
+        below[department].append((pk, name))
+    wanted = words.lower()
+    found: list[tuple[int, str]] = []
+    for _, pk, name in departments:
+        whole = wanted in name.lower()
+        inside = [item for item in below[pk] if whole or wanted in item[1].lower()]
+        if whole or inside:
+            found += [(pk, f"d{pk}"), *((pk, f"p{project}") for project, _ in inside)]
+    return found
+
+
+def _units(keys: Iterable[str]) -> dict[str, Department | Project]:
+    found: dict[str, Department | Project] = {}
+    for model, letter in ((Department, "d"), (Project, "p")):
+        ids = [int(key[1:]) for key in keys if key[0] == letter]
+        for row in model.objects.filter(pk__in=ids).select_related("scope"):
+            found[f"{letter}{row.pk}"] = row
+    return found
+
+
+def _values(sheet: Sheet, units: dict[str, Department | Project]) -> Values:
+    found: Values = {}
+    for model, key in ((Department, "department"), (Project, "project")):
+        ids = [unit.pk for unit in units.values() if isinstance(unit, model)]
+        rows = Quota.objects.filter(**{f"{key}__in": ids}).order_by()
+        for owner, pool, value, held in rows.values_list(
+            f"{key}_id", "node_pool_id", sheet.column, sheet.held or sheet.column
+        ):
+            found[f"{key[0]}{owner}", pool] = (value, held if sheet.held else 0)
+    return found
+
+
+def _sums(sheet: Sheet, departments: list[int]) -> Values:
+    """What the projects of each department deserve together, and hold; all of them, not only those on this page."""
+    if not sheet.sums:
+        return {}
+    found: Values = {}
+    rows = Quota.objects.filter(project__department__in=departments, project__delete_requested_at=None).order_by()
+    for owner, pool, value, held in rows.values_list("project__department", "node_pool", sheet.column, sheet.held):
+        before, kept = found.get((f"d{owner}", pool), (0, 0))
+        found[f"d{owner}", pool] = (UNLIMITED if UNLIMITED in (before, value) else before + value, kept + held)
+    return found
+
+
+def _row(
+    actor: Actor,
+    sheet: Sheet,
+    unit: Department | Project,
+    pools: list[tuple[int, str]],
+    values: Values,
+    sums: Values,
+) -> Row:
+    project = isinstance(unit, Project)
+    key = f"{'p' if project else 'd'}{unit.pk}"
+    action = Action.PROJECT_UPDATE if project else Action.DEPARTMENT_UPDATE
+    whole = not project and sheet.sums and actor.allows(Action.DEPARTMENT_VIEW, unit.scope.path)
+    row = Row(
+        key=key,
+        name=unit.name,
+        pk=unit.pk,
+        version=unit.version,
+        department=f"d{unit.department_id}" if isinstance(unit, Project) else "",
+        editable=actor.allows(action, unit.scope.path),
+        sums=whole,
+    )
+    amount = 0
+    for pool, _ in pools:
+        value, held = values.get((key, pool), (sheet.empty, 0))
+        amount = UNLIMITED if UNLIMITED in (amount, value) else amount + value
+        if project:
+            row.cells.append((sheet.write(value), sheet.write(held) if held else "", _over(sheet, held, value)))
+        elif whole:
+            given = sums.get((key, pool), (0, 0))[0]
+            row.cells.append((sheet.write(value), sheet.write(given), _over(sheet, given, value)))
+        else:
+            row.cells.append((sheet.write(value), "", ""))
+    row.total = sheet.write(amount) if sheet.sums else ""
+    return row
+
+
+def _over(sheet: Sheet, held: int, value: int) -> str:
+    """``over`` where more is held, or given on, than the quota; a limit is nobody's promise."""
+    if not sheet.sums or value == UNLIMITED:
+        return ""
+    return "over" if held == UNLIMITED or held > value else ""
+
+
+def _columns(actor: Actor, cluster: Cluster, sheet: Sheet, pools: list[tuple[int, str]]) -> list[Column]:
+    """With what the pool has and what departments are promised of it, for who may see all of it."""
+    found = [Column(pk, name) for pk, name in pools]
+    path = cluster.scope.path
+    if not sheet.key.startswith("gpu.deserved") or not actor.allows(Action.DEPARTMENT_VIEW, path):
+        return found
+    nodes = Node.objects.visible_to(actor).filter(cluster=cluster)
+    supply = pool_supply(nodes) if actor.allows(Action.NODE_VIEW, path) else None
+    promised = dict(
+        Quota.objects.filter(department__cluster=cluster)
+        .order_by()
+        .values_list("node_pool")
+        .annotate(total=Sum(sheet.column))
+    )
+    for column in found:
+        given = promised.get(column.pk, 0)
+        column.promised = sheet.write(given)
+        if supply is not None:
+            total = supply.get((cluster.pk, column.name), {}).get("gpu_allocatable_milli", 0) or 0
+            column.total = sheet.write(total)
+            column.over = given > total
+    return found

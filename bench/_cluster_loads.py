@@ -28,8 +28,8 @@ QUIET_S = 3.0
 EVENTS = f"/api/v1/namespaces/{SPACE}/events"
 
 
-def node(number: int) -> Obj:
-    capacity = {"cpu": "64", "memory": "512Gi", "pods": "110", "nvidia.com/gpu": str(GPUS)}
+def node(number: int, gpus: int = GPUS) -> Obj:
+    capacity = {"cpu": "64", "memory": "512Gi", "pods": "110", "nvidia.com/gpu": str(gpus)}
     name = f"node-{number:05d}"
     meta = {"name": name, "labels": {"type": "kwok", "kubernetes.io/hostname": name}}
     status = {"capacity": capacity, "allocatable": capacity}

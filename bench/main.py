@@ -14,12 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import _main_console, _main_memory, _main_submit
+from bench import _main_console, _main_memory, _main_operator, _main_submit
 from bench._main_figures import Line, text
 from bench._main_stack import Target, target
 from bench._main_submit import REAL, SIMULATED, Load
 
 PARTS = ("idle", "submit", "console")
+ALONE = {"operator": _main_operator.measure, "operator-idle": _main_operator.measure_idle}
+"""Parts that bring a control plane of Kubernetes of their own and need no stack."""
 SETTLE_S = 15.0
 
 
@@ -60,12 +62,21 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--stack", type=Path, help="directory of a running stack; it is left running")
-    parser.add_argument("--only", choices=PARTS, action="append", help="only this part; may be repeated")
+    parser.add_argument("--only", choices=(*PARTS, *ALONE), action="append", help="only this part; may be repeated")
     args = parser.parse_args(argv)
-    with target(args.stack) as stack:
-        for made in run(stack, SIZES[args.size], args.only or list(PARTS)):
-            print(json.dumps(made) if args.json else text(made), flush=True)
+    for made in lines(args.stack, args.size, args.only or [*PARTS, *ALONE]):
+        print(json.dumps(made) if args.json else text(made), flush=True)
     return 0
+
+
+def lines(given: Path | None, size: str, parts: list[str]) -> Iterator[Line]:
+    """The parts without a stack last: they run when nothing else of ours does."""
+    if set(parts) & set(PARTS):
+        with target(given) as stack:
+            yield from run(stack, SIZES[size], parts)
+    for name in ALONE:
+        if name in parts:
+            yield from ALONE[name](size)
 
 
 if __name__ == "__main__":

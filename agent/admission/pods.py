@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.admission.review import ALLOWED, Answer, Obj, Request, add
+from agent.operator.defaults import requests_for
 from agent.operator.sharing import config_map_name, device_environment
 from agent.wire import labels as names
 
-CPU_PER_GPU_MILLI = 100
-MEMORY_PER_GPU_MIB = 100
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 _SHARING = (names.GPU_FRACTION, names.GPU_MEMORY, names.GPU_FRACTION_DEVICES)
 
@@ -156,12 +155,7 @@ def _defaults(pod: Obj) -> list[Obj]:
         milli = _gpus(container) * 1000 or (shared if index == 0 else 0)
         resources = container.get("resources") or {}
         requests, limits = dict(resources.get("requests") or {}), resources.get("limits") or {}
-        if not milli:
-            continue
-        missing = {
-            "cpu": f"{max(1, CPU_PER_GPU_MILLI * milli // 1000)}m",
-            "memory": f"{max(1, MEMORY_PER_GPU_MIB * milli // 1000)}Mi",
-        }
+        missing = requests_for(milli)
         more = {key: value for key, value in missing.items() if key not in requests and key not in limits}
         if more:
             where = ("spec", "containers", str(index), "resources")

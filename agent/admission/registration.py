@@ -1,5 +1,8 @@
 """How the API server finds the webhook: two configurations that ask only about project namespaces and our own kinds.
 
+Every question costs the API server as much as storing the object, so none is asked twice: a new pod or Workload is
+judged at the mutating door, which is asked again when another webhook changed the object; pods that the agent makes
+follow from Workloads that were judged, and are not asked about at all.
 ``failurePolicy: Ignore`` and a short timeout everywhere: a webhook that is down delays nobody and blocks nothing.
 """
 
@@ -9,12 +12,16 @@ import base64
 from typing import Any
 
 from agent.wire import labels
-from agent.wire.install import PART_OF
+from agent.wire.install import PART_OF, SERVICE_ACCOUNT
 
 Obj = dict[str, Any]
 NAME = "runai"
 SERVICE = "runai-webhook"
 TIMEOUT_S = 2
+_NOT_OURS = {
+    "name": "not-made-by-the-agent",
+    "expression": f"request.userInfo.username != 'system:serviceaccount:{labels.NAMESPACE}:{SERVICE_ACCOUNT}'",
+}
 _PROJECTS = {"matchExpressions": [{"key": labels.PROJECT, "operator": "Exists"}]}
 
 
@@ -28,19 +35,13 @@ def configurations(ca_pem: bytes, *, url: str = "") -> list[Obj]:
 
 def _configuration(kind: str, ca_pem: bytes, url: str, path: str) -> Obj:
     mutating = kind.startswith("Mutating")
-    pods, ours, wide = ["CREATE"], ["CREATE", "UPDATE", "DELETE"], ["CREATE", "UPDATE", "DELETE"]
-    hooks = [
-        _hook("pods", [_rule("", "v1", ["pods"], pods)], ca_pem, url, path, _PROJECTS),
-        _hook(
-            "workloads",
-            [_rule("run.ai", "v1", ["workloads"], ["CREATE"] if mutating else ours)],
-            ca_pem,
-            url,
-            path,
-            {},
-        ),
-    ]
-    if not mutating:
+    wide = ["CREATE", "UPDATE", "DELETE"]
+    ours = [_rule("run.ai", "v1", ["workloads"], wide[:1] if mutating else wide[1:])]
+    hooks = [_hook("workloads", ours, ca_pem, url, path, {})]
+    if mutating:
+        pods = _hook("pods", [_rule("", "v1", ["pods"], ["CREATE"])], ca_pem, url, path, _PROJECTS)
+        hooks.insert(0, pods | {"matchConditions": [_NOT_OURS]})
+    else:
         rules = [
             _rule("scheduling.run.ai", "v2", ["queues"], wide, "Cluster"),
             _rule("kai.scheduler", "v1alpha1", ["topologies"], wide, "Cluster"),

@@ -1,5 +1,8 @@
 """A keyed work queue: equal keys coalesce, a key is worked on by one worker at a time, failures wait longer each time.
 
+Keys that were never worked on go first, with one of the others between every few: in a burst of new objects each gets
+its first step (pods are made) before the news of those that have theirs are told.
+
 It holds hints only. Losing it loses nothing, since at the start every object is added again.
 """
 
@@ -17,6 +20,9 @@ K = TypeVar("K", bound=Hashable)
 
 BASE_S = 0.05
 MAX_S = 60.0
+FRESH_IN_A_ROW = 8
+REMEMBERED = 100_000
+"""Keys known to have been worked on; beyond this all are forgotten, which only costs their place in the order."""
 
 
 class WorkQueue(Generic[K]):
@@ -25,8 +31,12 @@ class WorkQueue(Generic[K]):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._ready: deque[K] = deque()
+        self._fresh: deque[K] = deque()
+        self._met: set[K] = set()
+        self._row = 0
+        """Fresh keys taken in a row."""
         self._waiting: set[K] = set()
-        """Keys in ``_ready``."""
+        """Keys in ``_ready`` and ``_fresh``."""
         self._working: set[K] = set()
         self._again: set[K] = set()
         """Added while being worked on."""
@@ -37,12 +47,12 @@ class WorkQueue(Generic[K]):
         self._wake = asyncio.Event()
 
     def __len__(self) -> int:
-        return len(self._ready)
+        return len(self._waiting)
 
     @property
     def idle(self) -> bool:
         """Nothing ready and nothing being worked on; delayed keys do not count."""
-        return not self._ready and not self._working
+        return not self._waiting and not self._working
 
     def add(self, key: K) -> None:
         """Work on ``key`` soon; one that waits already is not added twice."""
@@ -50,7 +60,7 @@ class WorkQueue(Generic[K]):
             self._again.add(key)
         elif key not in self._waiting:
             self._waiting.add(key)
-            self._ready.append(key)
+            (self._ready if key in self._met else self._fresh).append(key)
             self._wake.set()
 
     def add_after(self, key: K, delay_s: float) -> None:
@@ -66,16 +76,24 @@ class WorkQueue(Generic[K]):
         """The next key; it is being worked on until ``done`` or ``failed``."""
         while True:
             pause = self._move_due()
-            if self._ready:
-                key = self._ready.popleft()
-                self._waiting.discard(key)
-                self._working.add(key)
-                return key
+            if self._waiting:
+                return self._take()
             self._wake.clear()
             try:
                 await asyncio.wait_for(self._wake.wait(), pause)
             except TimeoutError:
                 continue
+
+    def _take(self) -> K:
+        fresh = bool(self._fresh) and (not self._ready or self._row < FRESH_IN_A_ROW)
+        self._row = self._row + 1 if fresh else 0
+        key = (self._fresh if fresh else self._ready).popleft()
+        self._waiting.discard(key)
+        self._working.add(key)
+        if len(self._met) >= REMEMBERED:
+            self._met.clear()
+        self._met.add(key)
+        return key
 
     def done(self, key: K) -> None:
         self._failures.pop(key, None)
@@ -96,6 +114,7 @@ class WorkQueue(Generic[K]):
         """The key's object is gone: no appointment, no count of failures."""
         self._due.pop(key, None)
         self._failures.pop(key, None)
+        self._met.discard(key)
 
     def _finish(self, key: K) -> None:
         self._working.discard(key)

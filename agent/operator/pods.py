@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agent.operator import names, rendezvous, volumes
+from agent.operator.defaults import requests_for
 from agent.operator.services import HOST_FILE, needs_host_file
 from agent.operator.sharing import config_map_name, device_environment
 from agent.operator.workload import WorkloadView, shares_gpu
@@ -295,6 +296,16 @@ def _resources(compute: Compute) -> Object:
             requests[name] = f"{request}{unit}"
         if limit is not None:
             limits[name] = f"{limit}{unit}"
+    for name, amount in requests_for(_gpu_milli(compute)).items():
+        if name not in limits:
+            requests.setdefault(name, amount)
     if compute.gpu_devices and not shares_gpu(compute):
         requests[labels.GPU_RESOURCE] = limits[labels.GPU_RESOURCE] = str(compute.gpu_devices)
     return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}
+
+
+def _gpu_milli(compute: Compute) -> int:
+    """Thousandths of devices that are known to be asked for; those of a device's memory are not."""
+    if compute.gpu_memory_mib is not None:
+        return 0
+    return compute.gpu_devices * (compute.gpu_portion_milli or 1000)

@@ -40,8 +40,18 @@ def test_a_dead_webhook_blocks_nothing():
     assert all(hook["timeoutSeconds"] <= 2 for hook in hooks)
 
 
-def test_pods_outside_of_projects_are_not_even_asked_about():
-    hooks = [hook for item in configurations(b"ca") for hook in item["webhooks"] if hook["name"].startswith("pods")]
-    assert len(hooks) == 2
-    for hook in hooks:
-        assert hook["namespaceSelector"] == {"matchExpressions": [{"key": "run.ai/project", "operator": "Exists"}]}
+def hooks(kind: str, name: str) -> list[dict]:
+    found = [item for item in configurations(b"ca") if item["kind"].startswith(kind)]
+    return [hook for item in found for hook in item["webhooks"] if hook["name"].startswith(name)]
+
+
+def test_pods_outside_of_projects_and_those_of_the_agent_are_not_even_asked_about():
+    (hook,) = hooks("", "pods")
+    assert hook["namespaceSelector"] == {"matchExpressions": [{"key": "run.ai/project", "operator": "Exists"}]}
+    assert "system:serviceaccount:runai:runai-agent" in hook["matchConditions"][0]["expression"]
+
+
+def test_every_change_of_a_workload_is_judged_at_one_door():
+    operations = [rule["operations"] for kind in ("Mut", "Val") for h in hooks(kind, "workl") for rule in h["rules"]]
+    assert operations == [["CREATE"], ["UPDATE", "DELETE"]]
+    assert hooks("Mut", "workl")[0]["reinvocationPolicy"] == "IfNeeded"

@@ -28,13 +28,28 @@ from tests.agent.operator.builders import VISION, view
         (Compute(), {}, {}),
         (
             Compute(gpu_devices=2),
-            {"requests": {"nvidia.com/gpu": "2"}, "limits": {"nvidia.com/gpu": "2"}},
+            {
+                "requests": {"cpu": "200m", "memory": "200Mi", "nvidia.com/gpu": "2"},
+                "limits": {"nvidia.com/gpu": "2"},
+            },
             {},
         ),
-        (Compute(gpu_devices=1, gpu_portion_milli=500), {}, {"gpu-fraction": "0.5"}),
+        (
+            Compute(gpu_devices=1, cpu_limit_milli=50, memory_bytes=1024),
+            {
+                "requests": {"memory": "1024", "nvidia.com/gpu": "1"},
+                "limits": {"cpu": "50m", "nvidia.com/gpu": "1"},
+            },
+            {},
+        ),
+        (
+            Compute(gpu_devices=1, gpu_portion_milli=500),
+            {"requests": {"cpu": "50m", "memory": "50Mi"}},
+            {"gpu-fraction": "0.5"},
+        ),
         (
             Compute(gpu_devices=2, gpu_portion_milli=125),
-            {},
+            {"requests": {"cpu": "25m", "memory": "25Mi"}},
             {"gpu-fraction": "0.125", "gpu-fraction-num-devices": "2"},
         ),
         (Compute(gpu_devices=1, gpu_memory_mib=4096), {}, {"gpu-memory": "4096"}),

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.wire.labels import SCHEDULER_NAMES
+from agent.wire.labels import NODE_POOL, QUEUE, SCHEDULER_NAMES
 
 ROLES = ("link", "operator", "scheduler", "metrics", "webhook", "activator")
 COMMANDS = ("install", "uninstall", "reserve", "diagnose")
@@ -27,12 +27,16 @@ class Settings:
     from which this process reaches the API server. ``webhook_port`` 0 = any free one.
     ``activator_host``, ``activator_port``: the same for requests to inference workloads; from pods, in their case.
     ``reservation_image``: of the pods that hold shared GPUs; this agent's own image. Not needed on simulated nodes.
+    ``node_pools``: a scheduler plans only these; empty: all. ``given``: names of the settings that flags or environment
+    set; for others the RunaiConfig's values count.
     """
 
     roles: tuple[str, ...] = ()
     kubeconfig: str | None = None
     scheduler_names: tuple[str, ...] = SCHEDULER_NAMES
-    node_pool_label: str = "kai.scheduler/node-pool"
+    node_pool_label: str = NODE_POOL
+    queue_label: str = QUEUE
+    node_pools: tuple[str, ...] = ()
     placement_gpu: str = "binpack"
     placement_cpu: str = "binpack"
     lease_namespace: str = ""
@@ -49,6 +53,7 @@ class Settings:
     webhook_port: int = 0
     activator_host: str = ""
     activator_port: int = 0
+    given: frozenset[str] = frozenset()
 
 
 class BadSetting(ValueError):
@@ -67,7 +72,9 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         roles=tuple(dict.fromkeys(given.roles)),
         kubeconfig=given.kubeconfig,
         scheduler_names=tuple(names),
-        node_pool_label=given.node_pool_label or env.get("node_pool_label", "kai.scheduler/node-pool"),
+        node_pool_label=given.node_pool_label or env.get("node_pool_label", NODE_POOL),
+        queue_label=env.get("queue_label", QUEUE),
+        node_pools=tuple(given.node_pool or _split(env.get("node_pools"))),
         placement_gpu=given.placement_gpu or given.placement or env.get("placement_gpu", "binpack"),
         placement_cpu=given.placement_cpu or given.placement or env.get("placement_cpu", "binpack"),
         lease_namespace=given.lease_namespace or env.get("lease_namespace", ""),
@@ -84,9 +91,18 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         activator_host=env.get("activator_host", ""),
         activator_port=_number("activator_port", env.get("activator_port", "0"), 0, 65535),
         webhook_port=_number("webhook_port", env.get("webhook_port", "0"), 0, 65535),
+        given=_given(given, env),
     )
     _check(settings)
     return settings
+
+
+def _given(flags: argparse.Namespace, env: Mapping[str, str]) -> frozenset[str]:
+    """Settings that this process was started with, whatever the cluster's configuration says."""
+    named = {"scheduler_names": flags.scheduler_name, "node_pool_label": flags.node_pool_label}
+    named |= {"placement_gpu": flags.placement_gpu or flags.placement}
+    named |= {"placement_cpu": flags.placement_cpu or flags.placement}
+    return frozenset({name for name, value in named.items() if value} | set(env))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--placement-gpu", choices=PLACEMENTS)
     parser.add_argument("--placement-cpu", choices=PLACEMENTS)
     parser.add_argument("--node-pool-label", help="node label that names the pool")
+    parser.add_argument("--node-pool", action="append", help="scheduler: plan only this node pool; may be repeated")
     parser.add_argument("--lease-namespace", help="namespace of the leader election leases")
     parser.add_argument("--no-leader-election", action="store_true", help="this process is the only one")
     parser.add_argument("--address", help="for /healthz and /metrics, default 127.0.0.1")

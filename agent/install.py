@@ -82,9 +82,14 @@ async def install_definitions(kube: Kube, definitions: list[dict[str, Any]] | No
 
 async def ensure_config(kube: Kube) -> None:
     """Make the RunaiConfig if the cluster is installed and has none. Safe to repeat and to race."""
-    try:
-        link = (await kube.get(CONFIG_MAP, wire.LINK_CONFIG_MAP, labels.NAMESPACE)).get("data") or {}
-    except NotFound:
+    link: dict[str, str] = {}
+    for name in (wire.LINK_CONFIG_MAP, wire.CHART_CONFIG_MAP):
+        try:
+            link = (await kube.get(CONFIG_MAP, name, labels.NAMESPACE)).get("data") or {}
+            break
+        except NotFound:
+            continue
+    else:
         return
     try:
         await kube.get(RUNAI_CONFIG, wire.CONFIG_NAME, labels.NAMESPACE)

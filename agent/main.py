@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import structlog
@@ -27,10 +27,13 @@ from agent.kube.errors import BadConfig, KubeError, NotFound
 from agent.kube.protocol import Kube
 from agent.kube.resources import NAMESPACE
 from agent.kube.watch import Informers
+from agent.loops import logs
+from agent.loops.configured import ConfigChanged, Configured, effective
 from agent.loops.context import Context, Health
 from agent.loops.leases import Elector, LeadershipLost, identity
 from agent.loops.serving import serve
 from agent.loops.snapshots import Board
+from agent.loops.switching import SwitchedOff, until_enabled, until_known, while_enabled
 from agent.operator import prerequisites
 from agent.wire import labels
 
@@ -41,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 after SIGTERM or a finished command, 1 when a role failed, 2 for wrong settings."""
     try:
         settings = parse(arguments)
-        _configure_logs(settings.log_level)
+        logs.configure(settings.log_level)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_main(settings))
     except (BadSetting, BadConfig) as error:
@@ -92,6 +95,8 @@ async def run_roles(kube: KubeClient, settings: Settings) -> int:
     """Run the roles side by side until SIGTERM (0) or until one fails (1)."""
     health, board = Health(settings.roles), Board()
     informers = Informers(kube)
+    configured = Configured(informers)
+    configured.on_change(lambda: logs.set_level(effective(settings, configured.spec).log_level))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -102,7 +107,7 @@ async def run_roles(kube: KubeClient, settings: Settings) -> int:
     }
     for name in settings.roles:
         context = Context(name, kube, informers, settings, health.of(name), board=board)
-        tasks.add(asyncio.create_task(_role(context), name=name))
+        tasks.add(asyncio.create_task(_role(context, configured), name=name))
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         return _verdict(done)
@@ -118,7 +123,7 @@ def _verdict(done: set[asyncio.Task[Any]]) -> int:
     for task in done:
         error = task.exception()
         if error is not None:
-            # A lost lease is no defect of ours: the next start waits for its turn.
+            # A lost lease or another configuration is no defect of ours: the next start waits for its turn.
             log.error("role_ended", role=task.get_name(), error=repr(error), exc_info=_traced(error))
             status = 1
         elif task.get_name() not in ("stop", "http"):
@@ -128,19 +133,32 @@ def _verdict(done: set[asyncio.Task[Any]]) -> int:
 
 
 def _traced(error: BaseException) -> BaseException | None:
-    return None if isinstance(error, LeadershipLost) else error
+    return None if isinstance(error, (LeadershipLost, SwitchedOff, ConfigChanged)) else error
 
 
-async def _role(context: Context) -> None:
-    """One role: wait for the lease, prepare, run."""
+async def _role(context: Context, configured: Configured) -> None:
+    """One role: wait until it is wanted and for its lease, prepare, run while it is wanted."""
     module = importlib.import_module(f"agent.loops.{context.role}")
+    await until_known(configured)
+    await until_enabled(context.role, configured, context.health)
+    await while_enabled(context.role, configured, _elected(context, module))
+
+
+async def _elected(context: Context, module: ModuleType) -> None:
     if not context.settings.leader_election:
         await module.run(context)
         return
     namespace = context.settings.lease_namespace or await _lease_namespace(context.kube)
-    context.elector = Elector(context.kube, f"runai-{context.role}", namespace, identity())
+    context.elector = Elector(
+        context.kube, lease_name(context.role, context.settings.node_pools), namespace, identity()
+    )
     context.health.set(True, "waiting for its turn")
     await context.elector.hold(module.run(context))
+
+
+def lease_name(role: str, pools: tuple[str, ...]) -> str:
+    """Schedulers of different node pools work side by side."""
+    return "-".join((f"runai-{role}", *(pools if role == "scheduler" else ())))
 
 
 async def _lease_namespace(kube: Kube) -> str:
@@ -150,19 +168,3 @@ async def _lease_namespace(kube: Kube) -> str:
         return labels.NAMESPACE
     except NotFound:
         return "kube-system"
-
-
-def _configure_logs(level: str) -> None:
-    """One JSON object a line on standard output."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(),
-        cache_logger_on_first_use=True,
-    )

@@ -52,7 +52,13 @@ class Group:
 
 
 def group_of(
-    pod: Obj, owners: Sequence[Owner], namespace_labels: Mapping[str, str], default_queue: str, kinds: Kinds = KINDS
+    pod: Obj,
+    owners: Sequence[Owner],
+    namespace_labels: Mapping[str, str],
+    default_queue: str,
+    kinds: Kinds = KINDS,
+    *,
+    queue_label: str = names.QUEUE,
 ) -> Group:
     """The group of a pod that names none. ``owners``: nearest first (see ``owners.chain``)."""
     meta = pod["metadata"]
@@ -64,7 +70,7 @@ def group_of(
     return Group(
         namespace=meta.get("namespace", ""),
         name=_name(reference, _split(meta, rule)),
-        queue=_queue(facts, namespace_labels, default_queue),
+        queue=facts.label(queue_label) or _queue(facts, namespace_labels, default_queue),
         pool=facts.label(names.NODE_POOL) or names.DEFAULT_NODE_POOL,
         priority_class=facts.label(PRIORITY_CLASS)
         or (pod.get("spec") or {}).get("priorityClassName")

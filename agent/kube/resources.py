@@ -65,6 +65,7 @@ CLUSTER_ROLE_BINDING = Resource(
     "ClusterRoleBinding", "clusterrolebindings", "rbac.authorization.k8s.io", namespaced=False
 )
 NETWORK_POLICY = Resource("NetworkPolicy", "networkpolicies", "networking.k8s.io")
+INGRESS_CLASS = Resource("IngressClass", "ingressclasses", "networking.k8s.io", namespaced=False)
 INGRESS = Resource("Ingress", "ingresses", "networking.k8s.io")
 DISRUPTION_BUDGET = Resource("PodDisruptionBudget", "poddisruptionbudgets", "policy")
 CRD = Resource("CustomResourceDefinition", "customresourcedefinitions", "apiextensions.k8s.io", namespaced=False)

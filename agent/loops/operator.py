@@ -13,6 +13,7 @@ import structlog
 
 from agent.kube.cache import Change
 from agent.kube.errors import KubeError
+from agent.loops.configured import Configured
 from agent.loops.context import Context
 from agent.loops.reconcile_config import ClusterStatus
 from agent.loops.reconcile_project import Projects
@@ -32,6 +33,7 @@ class Operator:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.queue: WorkQueue[Key] = WorkQueue()
+        self.configured = Configured(context.informers)
         self.projects = Projects(context.kube, context.informers, self._changed)
         self.workloads = Workloads(
             context.kube,
@@ -39,7 +41,8 @@ class Operator:
             self.projects.of_namespace,
             lambda key: self.queue.add(("workload", key)),
         )
-        self.cluster = ClusterStatus(context)
+        self.cluster = ClusterStatus(context, self.configured)
+        self.configured.on_change(lambda: self.queue.add(("cluster", "")))
         self._workloads_in: dict[str, set[str]] = {}
         self.workloads.workloads.on_change(self._index)
 

@@ -55,9 +55,12 @@ class Reservations:
         leading: Callable[[], bool],
         image: str = "",
         enabled: bool = True,
+        mine: Callable[[str], bool] = lambda node: True,
     ) -> None:
         self._kube, self._mirror, self._pods, self._nodes = kube, mirror, pods, nodes
         self._leading, self._image, self._enabled = leading, image, enabled
+        self._mine = mine
+        """Whether a node is ours to tidy: where each node pool has a scheduler, another one binds on the others."""
         self._users: dict[Place, set[str]] = defaultdict(set)
         """Unfinished bound pods by the device they use."""
         self._holders: dict[Place, Obj] = {}
@@ -245,6 +248,8 @@ class Reservations:
             pod = self._holders.get(place)
             if pod is None or place not in self._unused_since or place in self._holding or now - since < UNUSED_S:
                 continue
+            if not self._mine(place[0]):
+                continue
             if not pod["metadata"].get("deletionTimestamp"):
                 log.info("reservation_unused", node=place[0], group=place[1])
                 await self._remove(pod)
@@ -257,6 +262,8 @@ class Reservations:
     def _broken(self, place: Place) -> bool:
         """A device in use that no reservation holds (any more)."""
         if place in self._holding or self._nodes.get(place[0]) is None or not self._possible(place[0]):
+            return False
+        if not self._mine(place[0]):
             return False
         pod = self._holders.get(place)
         return pod is None or is_finished(pod)

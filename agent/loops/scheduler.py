@@ -28,12 +28,14 @@ from agent.kube.resources import (
     TOPOLOGY,
     WORKLOAD_KIND,
 )
+from agent.loops.configured import ConfigChanged, Configured, effective, planning
 from agent.loops.context import Context
 from agent.loops.execution import Executor
 from agent.loops.lookups import Lookups
 from agent.loops.queue_status import QueueReporter
 from agent.loops.reporting import Reporter
 from agent.loops.reservations import Reservations
+from agent.loops.usage_history import UsageHistory
 from agent.scheduler.planner import Planner
 from agent.scheduler.snapshot import Plan, Snapshot
 
@@ -58,6 +60,9 @@ CHECK_SHARE = 1000
 """Every so many cycles, in a quiet moment, what we know is compared with what the stores say read anew; the next time
 is not before this many times as long as that took."""
 
+_AT_START = ("scheduler_names", "node_pool_label", "queue_label")
+"""Settings that decide which objects are ours: read once."""
+
 CYCLE = Histogram(
     "runai_e2e_scheduling_latency_seconds",
     "Duration of a scheduling cycle.",
@@ -80,8 +85,11 @@ class Scheduler:
     """Wires stores, mirror, planner, executor and reporters together."""
 
     def __init__(self, context: Context) -> None:
-        settings, kube = context.settings, context.kube
+        kube = context.kube
         self._context = context
+        self._configured = Configured(context.informers)
+        self._settings = settings = effective(context.settings, self._configured.spec)
+        self._config = planning(self._configured.spec, settings.node_pools)
         self._wake = asyncio.Event()
         self._changes = 0
         self._moved_at = 0.0
@@ -91,6 +99,7 @@ class Scheduler:
         self._mirror = Mirror(
             settings.scheduler_names,
             pool_label=settings.node_pool_label,
+            queue_label=settings.queue_label,
             gpu_placement=settings.placement_gpu,
             cpu_placement=settings.placement_cpu,
             wake=self._woken,
@@ -113,7 +122,9 @@ class Scheduler:
             leading=self._leading,
             image=settings.reservation_image,
             enabled=settings.gpu_reservations,
+            mine=self._plans,
         )
+        self._usage = UsageHistory(kube, leading=self._leading, shard="-".join(settings.node_pools))
         self._executor = Executor(
             kube,
             self._mirror,
@@ -134,6 +145,11 @@ class Scheduler:
         """Whether writes that can wait should: binds are on their way, or victims go one after the other."""
         going = bool(self._mirror.demand.leaving) and time.monotonic() - self._moved_at < GOING_S
         return going or not self._executor.idle
+
+    def _plans(self, node: str) -> bool:
+        """Whether the node is in a pool of ours."""
+        known, pools = self._mirror.supply.node(node), self._settings.node_pools
+        return not pools or (known is not None and known.pool in pools)
 
     def _snapshot(self) -> Snapshot:
         return self._mirror.snapshot(time.time_ns())
@@ -160,7 +176,30 @@ class Scheduler:
             group.create_task(self._queues.run())
             group.create_task(self._lookups.run())
             group.create_task(self._reservations.run())
+            group.create_task(self._usage.run())
+            group.create_task(self._follow_config())
             group.create_task(self._cycles())
+
+    async def _follow_config(self) -> None:
+        """Take over what the RunaiConfig says, now and at every change. What was read at the start ends the process."""
+        changed = asyncio.Event()
+        changed.set()
+        self._configured.on_change(changed.set)
+        while True:
+            await changed.wait()
+            changed.clear()
+            spec = self._configured.spec
+            wanted = effective(self._context.settings, spec)
+            for name in _AT_START:
+                if getattr(wanted, name) != getattr(self._settings, name):
+                    raise ConfigChanged(f"{name} is {getattr(wanted, name)!r} now")
+            self._mirror.set_placement(wanted.placement_gpu, wanted.placement_cpu)
+            self._usage.configure(spec.scheduler.fairness)
+            config = planning(spec, wanted.node_pools)
+            if config != self._config:
+                self._config, self._planner = config, Planner()
+                log.info("planning_changed", config=repr(config))
+                self._woken()
 
     def _attach(self) -> None:
         """Feed the mirror: first what others are read with, pods last."""
@@ -225,6 +264,7 @@ class Scheduler:
         self._mirror.note(decided, now)
         self._reporter.take(decided, now)
         self._queues.take(decided.shares)
+        self._usage.observe(now, decided.shares, snapshot.nodes)
         took = time.perf_counter() - started
         self._measure(decided, took)
         return took
@@ -248,6 +288,8 @@ class Scheduler:
         """A plan in which every pod that holds a node is counted there, whatever became of its queue or group."""
         for _ in range(PLANS_MOST):
             snapshot = self._mirror.snapshot(now)
+            if usage := self._usage.shares(now):
+                snapshot = replace(snapshot, usage=usage)
             decided = self._decide(snapshot, now)
             if not self._mirror.charge_nodes(self._mirror.unaccounted(decided)):
                 return snapshot, decided
@@ -257,11 +299,11 @@ class Scheduler:
     def _decide(self, snapshot: Snapshot, now: int) -> Plan:
         """The plan. What the planner keeps between plans must not be the end of us: without it once more, then fail."""
         try:
-            return self._planner.plan(snapshot, now)
+            return self._planner.plan(snapshot, now, self._config)
         except Exception:
             log.exception("plan_failed")
             self._planner = Planner()
-            return self._planner.plan(snapshot, now)
+            return self._planner.plan(snapshot, now, self._config)
 
     def _measure(self, decided: Plan, took: float) -> None:
         CYCLE.observe(took)

@@ -77,6 +77,8 @@ class Planner:
         }
         results = Results(reasons=groups, pod_reasons=dict(intake.unplaced))
         for name, session in intake.sessions.items():
+            if config.pools and name not in config.pools:
+                continue
             kept = self._keep(session, name, strategies.get(name))
             context = _prepare(session, name, snapshot, now, config, kept)
             for action in config.actions:

@@ -46,6 +46,7 @@ class Config:
     Extras, off by default because they change the order: ``reservation`` keeps nodes for the first gang that is stuck,
     others fill in only what ends in time or lies elsewhere; ``ageing`` (ns per point of priority, 0 = off) lets waiting
     workloads of a queue rise; ``wait_estimates``: for how many waiting workloads a start time is worked out.
+    ``pools``: only these node pools are planned, where each has a scheduler of its own; empty: all.
     """
 
     actions: tuple[str, ...] = ACTIONS
@@ -60,6 +61,7 @@ class Config:
     reservation: bool = False
     ageing: int = 0
     wait_estimates: int = 0
+    pools: tuple[str, ...] = ()
     queue_depth: Mapping[str, int] = field(default_factory=dict, hash=False)
 
 

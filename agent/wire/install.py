@@ -17,6 +17,8 @@ from agent.wire.objects import DEFAULT_PRIORITY_CLASS, PRIORITIES
 SERVICE_ACCOUNT = "runai-agent"
 ENROLMENT_SECRET = "runai-enrolment"  # noqa: S105
 LINK_CONFIG_MAP = "runai-link"
+CHART_CONFIG_MAP = "runai-config"
+"""The values of the chart, as the spec of the RunaiConfig."""
 CONFIG_NAME = "runai"
 RESERVATION_ACCOUNT = "runai-reservation"
 PART_OF = {"app.kubernetes.io/part-of": "runai"}
@@ -33,6 +35,13 @@ def crd_text() -> str:
     """The YAML of all custom resource definitions, ready for ``render_manifest``."""
     files = [file for file in resources.files("agent").joinpath("crds").iterdir() if file.name.endswith(".yaml")]
     return "\n---\n".join(file.read_text().strip() for file in sorted(files, key=lambda file: file.name))
+
+
+def definition_names() -> list[str]:
+    """Names of our definitions: the agent may change these and no others."""
+    files = resources.files("agent").joinpath("crds").iterdir()
+    names = (file.name.removesuffix(".yaml").partition("_") for file in files if file.name.endswith(".yaml"))
+    return sorted(f"{kind}.{group}" for group, _, kind in names)
 
 
 def render_manifest(
@@ -123,13 +132,19 @@ def agent_rules() -> list[Obj]:
         _rule([""], ["pods/status", "nodes", "nodes/status"], ["get", "list", "watch", "patch", "update"]),
         _rule([""], ["pods/binding", "bindings"], ["create"]),
         _rule([""], ["pods/log", "nodes/proxy", "nodes/stats", "nodes/metrics"], ["get"]),
-        _rule([""], ["persistentvolumes", "resourcequotas", "limitranges", "endpoints"], _READ),
+        _rule([""], ["persistentvolumes", "resourcequotas", "endpoints"], _READ),
+        _rule([""], ["limitranges"], _ALL),
+        _rule(["networking.k8s.io"], ["ingressclasses"], _READ),
+        _rule(["networking.k8s.io"], ["ingresses"], _ALL),
+        _rule(["gateway.networking.k8s.io"], ["gateways"], _READ),
+        _rule(["gateway.networking.k8s.io"], ["httproutes"], _ALL),
         _rule([""], ["persistentvolumeclaims"], [*_READ, "patch", "update"]),
         _rule(["", "events.k8s.io"], ["events"], [*_READ, "create", "patch"]),
         _rule(["coordination.k8s.io"], ["leases"], _ALL),
         _rule(["scheduling.k8s.io"], ["priorityclasses"], _READ),
         _rule(["storage.k8s.io"], ["storageclasses", "csinodes", "csidrivers", "csistoragecapacities"], _READ),
-        _rule(["apiextensions.k8s.io"], ["customresourcedefinitions"], _READ),
+        _rule(["apiextensions.k8s.io"], ["customresourcedefinitions"], [*_READ, "create"]),
+        _rule(["apiextensions.k8s.io"], ["customresourcedefinitions"], ["patch", "update"], names=definition_names()),
         _rule(
             ["admissionregistration.k8s.io"],
             ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
@@ -158,7 +173,7 @@ def service_account() -> list[Obj]:
     rbac, api = "rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io"
     ref = {"apiGroup": api, "kind": "ClusterRole", "name": SERVICE_ACCOUNT}
     secret_ref = {"apiGroup": api, "kind": "Role", "name": SERVICE_ACCOUNT}
-    secrets = [_rule([""], ["secrets"], _ALL)]
+    secrets = [_rule([""], ["secrets"], _ALL), _rule(["apps"], ["deployments"], _ALL)]
     return [
         _object("v1", "ServiceAccount", SERVICE_ACCOUNT, namespace=labels.NAMESPACE),
         _object(rbac, "ClusterRole", SERVICE_ACCOUNT, rules=agent_rules()),

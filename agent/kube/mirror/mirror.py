@@ -40,6 +40,7 @@ class Mirror:
         scheduler_names: Iterable[str],
         *,
         pool_label: str = names.NODE_POOL,
+        queue_label: str = names.QUEUE,
         gpu_placement: str = "binpack",
         cpu_placement: str = "binpack",
         default_queue: str = "default",
@@ -48,7 +49,8 @@ class Mirror:
     ) -> None:
         self._names = frozenset(scheduler_names)
         self._default_queue = default_queue
-        self._options = (pool_label, gpu_placement, cpu_placement)
+        self._pool_label, self._queue_label = pool_label, queue_label
+        self._placement = (gpu_placement, cpu_placement)
         self._wake = wake
         self._clock = clock
         self.supply = Supply(pool_label, gpu_placement, cpu_placement)
@@ -179,7 +181,7 @@ class Mirror:
             self._wake()
             return None
         labels = self._namespaces.get(meta.get("namespace", ""), {})
-        group = group_of(obj, owners, labels, self._default_queue, self._kinds)
+        group = group_of(obj, owners, labels, self._default_queue, self._kinds, queue_label=self._queue_label)
         self.demand.put_virtual(group)
         return group.key, subgroup_of(obj, owners, group, self._kinds)
 
@@ -194,6 +196,13 @@ class Mirror:
         """Read owners again at the next need: of those that no pod has any more, and of those not known."""
         used = {found.uid for entry in self.demand.entries.values() if (found := controller_of(entry.obj))}
         self._owners = {uid: owner for uid, owner in self._owners.items() if uid in used and owner.known}
+
+    def set_placement(self, gpu: str, cpu: str) -> None:
+        """How nodes of the default pool are filled from now on."""
+        if self._placement != (gpu, cpu):
+            self._placement = (gpu, cpu)
+            self.supply.set_placement(gpu, cpu)
+            self._wake()
 
     # -- what the loop tells -----------------------------------------------------------------------------------------
 
@@ -246,12 +255,12 @@ class Mirror:
 
     def successor(self) -> Mirror:
         """An empty mirror with the same settings that knows what no object says: see ``checking``."""
-        label, gpu, cpu = self._options
         fresh = Mirror(
             self._names,
-            pool_label=label,
-            gpu_placement=gpu,
-            cpu_placement=cpu,
+            pool_label=self._pool_label,
+            queue_label=self._queue_label,
+            gpu_placement=self._placement[0],
+            cpu_placement=self._placement[1],
             default_queue=self._default_queue,
             clock=self._clock,
         )

@@ -48,6 +48,10 @@ class Supply:
             self._stale.update(self._objects)
         return True
 
+    def set_placement(self, gpu: str, cpu: str) -> None:
+        """How the default pool is filled, where no NodePool object says it."""
+        self._default_pool = NodePool(DEFAULT_POOL, gpu, cpu)
+
     def on_topology(self, change: Change) -> bool:
         if change.new is None:
             self._topologies.pop(change.key, None)

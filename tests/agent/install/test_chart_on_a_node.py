@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from agent.kube.errors import Invalid, NotFound
-from agent.kube.resources import DEPLOYMENT, NAMESPACE, POD, WORKLOAD
+from agent.kube.client import KubeClient
+from agent.kube.errors import Invalid
+from agent.kube.resources import CRD, DEPLOYMENT, NAMESPACE, POD, WORKLOAD
+from agent.loops.configured import read_config
 from local.kube import agent_image, node
 from local.kube.binaries import ensure
 from tests.agent.live import log_of, make_project, pods_of, reach, until, workload
@@ -51,10 +54,20 @@ def test_helm_lints_it(helm):
 
 
 @pytest.mark.node
-def test_roles_are_switched_by_values(helm):
-    text = run(helm, "template", "r", str(CHART), "--kube-version", "1.34.0", "--set", "roles.metrics.enabled=false")
-    made = [doc["metadata"]["name"] for doc in yaml.safe_load_all(text) if doc and doc["kind"] == "Deployment"]
-    assert sorted(made) == ["runai-activator", "runai-operator", "runai-scheduler", "runai-webhook"]
+def test_values_are_the_spec_of_the_configuration(helm):
+    values = ("roles.metrics.enabled=false", "placement.gpu=spread", "scheduler.shards=node-pool")
+    values += ("config.createNamespaces=false", "logLevel=debug")
+    sets = [word for value in values for word in ("--set", value)]
+    text = run(helm, "template", "r", str(CHART), "--kube-version", "1.34.0", *sets)
+    documents = [doc for doc in yaml.safe_load_all(text) if doc]
+    made = [doc["metadata"]["name"] for doc in documents if doc["kind"] == "Deployment"]
+    assert made == ["runai-operator"]
+    chosen = next(doc for doc in documents if doc["metadata"]["name"] == "runai-config")
+    spec, wrong = read_config({"spec": json.loads(chosen["data"]["spec"])})
+    assert wrong == []
+    assert (spec.roles.metrics.enabled, spec.roles.link.enabled) == (False, True)
+    assert (spec.scheduler.placement.gpu, spec.scheduler.placement.cpu) == ("spread", "binpack")
+    assert (spec.scheduler.shards, spec.create_namespaces, spec.log_level) == ("node-pool", False, "debug")
 
 
 @pytest.mark.node
@@ -93,13 +106,31 @@ def old_chart(helm, tmp_path_factory) -> str:
     return str(folder / "runai-cluster-0.0.1.tgz")
 
 
+def old_definition() -> dict[str, Any]:
+    """The RunaiConfig's, as a release before had it."""
+    old: dict[str, Any] = yaml.safe_load((CHART / "crds" / "run.ai_runaiconfigs.yaml").read_text())
+    del old["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["scheduler"]
+    return old
+
+
+async def knows_the_scheduler(kube: KubeClient) -> bool:
+    """Whether the definition is this release's: Helm leaves the old one, the operator brings it up."""
+    found = await kube.get(CRD, "runaiconfigs.run.ai")
+    spec = found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    return "scheduler" in spec
+
+
 @pytest.mark.node
 async def test_installed_upgraded_and_uninstalled(live_node, scheduled, helm, old_chart):
     base = [helm, "--kubeconfig", str(scheduled.kubeconfig), "-n", "runai"]
     own = ("--take-ownership", *VALUES)
+    async with live_node.connect() as kube:
+        await kube.apply(old_definition(), manager="runai-install")
+        assert not await knows_the_scheduler(kube)
     run(*base, "upgrade", "--install", "runai", old_chart, "--create-namespace", *own)
     run(*base, "upgrade", "runai", str(CHART), *own)
     async with live_node.connect() as kube:
+        await until(lambda: knows_the_scheduler(kube), within=120)
 
         async def available() -> bool:
             found = (await kube.list(DEPLOYMENT, "runai")).items
@@ -127,7 +158,10 @@ async def test_installed_upgraded_and_uninstalled(live_node, scheduled, helm, ol
         run(*base, "uninstall", "runai", "--wait")
         assert (await kube.get(POD, "stays-0", space))["status"]["phase"] == "Running"
         assert await kube.get(NAMESPACE, space)
-        with pytest.raises(NotFound):
-            await kube.get(DEPLOYMENT, "runai-operator", "runai")
+
+        async def gone() -> bool:
+            return not (await kube.list(DEPLOYMENT, "runai")).items
+
+        await until(gone)
         await kube.delete(WORKLOAD, "stays", space)
         await kube.delete(POD, "stays-0", space, grace_s=0)

@@ -68,7 +68,7 @@ class Client:
         raise AssertionError("unreachable")
 
     def _authorization(self, path: str) -> dict[str, str]:
-        if path.endswith("/token"):
+        if path == "/api/v1/token":
             return {}
         token = self._token or self.token()
         if not token:

@@ -22,6 +22,7 @@ from typing import Any
 
 from agent.wire.install import crd_text, render_manifest
 from local.files import ROOT, listens
+from local.kube import authentication
 from local.kube.api import Api
 from local.kube.binaries import Binaries
 from local.kube.cluster import LocalCluster
@@ -129,6 +130,30 @@ def enrol(rest: Rest, state: State, member: Member, binaries: Binaries, cluster:
     if done.returncode:
         raise JoinFailed(f"kubectl apply of the manifest of {member.name} failed:\n{done.stderr[-2000:]}")
     return True
+
+
+def trust_people(rest: Rest, member: Member, cluster: str, link_port: int, ca: Path) -> None:
+    """Tell the cluster's API server who issues our people's tokens, and where it can be asked from inside."""
+    document = rest.get(f"/kubernetes/clusters/{cluster}/authentication")
+    base = f"https://{member.kubernetes.host_address}:{link_port}"
+    found = [authentication.reached_at(item, base, ca.read_text()) for item in document["jwt"]]
+    authentication.write(member.kubernetes.layout.authentication, found)
+
+
+def link_relay(member: Member, directory: Path, link_port: int) -> ProcessSpec | None:
+    """The link at the host's end of the cluster's veth pair; None where the cluster lives on loopback itself."""
+    host = member.kubernetes.host_address
+    if host == "127.0.0.1":
+        return None
+    return ProcessSpec(
+        name=f"{member.name}.link-relay",
+        argv=(sys.executable, "-m", "local.relay", host, str(link_port), "127.0.0.1", str(link_port)),
+        log=directory / "logs" / f"{member.name}-link-relay.log",
+        env=own_environment(),
+        cwd=directory,
+        probe=functools.partial(listens, host, link_port),
+        depends_on=("link",),
+    )
 
 
 def dcgm_simulator(member: Member, directory: Path, port: int) -> ProcessSpec:

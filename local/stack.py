@@ -177,6 +177,9 @@ class Stack:
             cluster = clusters.create(rest, self.state, member)
             if clusters.enrol(rest, self.state, member, binaries, cluster):
                 self.say(f"{member.name}: manifest applied")
+            relay = clusters.link_relay(member, self.directory, place.link_port)
+            self.supervisor.add([relay] if relay else [])
+            clusters.trust_people(rest, member, cluster, place.link_port, place.keys.ca)
             port, dcgm_port = (self.state.port(f"{member.name}.{part}") for part in ("agent", "dcgm-simulator"))
             simulator = clusters.dcgm_simulator(member, self.directory, dcgm_port)
             agent = clusters.agent(member, self.directory, port, dcgm_port, ("link",))

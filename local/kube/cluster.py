@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from local.files import free_ports, port_is_free, read_json, write_json, write_private
-from local.kube import cleanup, control_plane, netns, node, node_config, packages, simulated, sysctls
+from local.kube import authentication, cleanup, control_plane, netns, node, node_config, packages, simulated, sysctls
 from local.kube.api import Api, ApiError
 from local.kube.binaries import Binaries
 from local.kube.cache import Progress
@@ -132,6 +132,8 @@ class LocalCluster:
         for name in KUBECONFIGS:
             authority.kubeconfig(self.layout.kubeconfig(name), self.api_url, leaf=name)
         write_private(self.layout.audit_policy, yaml.safe_dump(control_plane.audit_policy(), sort_keys=False))
+        if not self.layout.authentication.exists():
+            authentication.write(self.layout.authentication)
         if self.real_node:
             node.prepare(self._node())
 

@@ -51,6 +51,10 @@ class Layout:
         return self.directory / "audit-policy.yaml"
 
     @property
+    def authentication(self) -> Path:
+        return self.directory / "authentication.json"
+
+    @property
     def api_url(self) -> str:
         return f"https://{self.address}:{self.ports.api}"
 
@@ -114,6 +118,7 @@ def api_server_argv(program: Path, layout: Layout) -> tuple[str, ...]:
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         f"--service-account-key-file={pki / 'sa.key'}",
         f"--service-account-signing-key-file={pki / 'sa.key'}",
+        f"--authentication-config={layout.authentication}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",

@@ -220,7 +220,8 @@ async def gangs(world: World, count: int, in_queue: str = "bench", filled: int =
         await each(world.kube, made, run.sent)
         figures = await run.finish()
     evicted = sum(name in world.bindings.deleted for name in standing)
-    return figures | ({"evictions": evicted, "needed_evictions": count * GANG} if filled else {})
+    needed = {"evictions": evicted, "evictions_missing": max(0, count * GANG - evicted)}
+    return figures | (needed if filled else {})
 
 
 async def steady(world: World, pods: int, every_s: float = 0.05) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -43,6 +43,8 @@ class Ground:
 
     cluster: LocalCluster
     pids: dict[str, int]
+    load: list[int] = field(default_factory=lambda: [os.getpid()])
+    """The processes that make the load and watch it."""
     scheduler: subprocess.Popen[bytes] | None = None
     port: int = 0
 
@@ -122,6 +124,7 @@ class Usage:
 
     at: float
     cpu: dict[str, float]
+    load: float
     busy: float
     requests: Counter[str]
     body_bytes: float
@@ -134,6 +137,7 @@ def usage(made: Ground) -> Usage:
     return Usage(
         time.monotonic(),
         {name: _cpu(pid) for name, pid in made.pids.items()},
+        sum(map(_cpu, made.load)),
         _busy(),
         _requests(metrics),
         sum(float(value) for value in _BODY.findall(metrics)),
@@ -145,15 +149,19 @@ def spent(before: Usage, after: Usage, pods: int) -> dict[str, object]:
     """What lies between, per pod where that says more: processor ms, requests, bytes."""
     wall = after.at - before.at
     cpu = {name: after.cpu[name] - before.cpu[name] for name in after.cpu}
+    load = after.load - before.load
     made = {key: int(count - before.requests[key]) for key, count in after.requests.items()}
     made = {key: count for key, count in sorted(made.items(), key=lambda pair: -pair[1]) if count > 0}
     figures: dict[str, object] = {
         "api_cpu_ms_per_pod": round(1000 * cpu["kube-apiserver"] / pods, 2),
         "all_cpu_ms_per_pod": round(1000 * sum(cpu.values()) / pods, 2),
         "scheduler_cpu_ms_per_pod": round(1000 * cpu.get("scheduler", 0.0) / pods, 2),
+        "cpu_ms_per_pod": {name: round(1000 * used / pods, 2) for name, used in cpu.items()},
+        "load_cpu_ms_per_pod": round(1000 * load / pods, 2),
         "requests": made,
+        "requests_per_pod": round(sum(made.values()) / pods, 2),
         "request_bytes_per_pod": round((after.body_bytes - before.body_bytes) / pods),
-        "foreign_cores": round((after.busy - before.busy - sum(cpu.values())) / wall, 2),
+        "foreign_cores": round((after.busy - before.busy - sum(cpu.values()) - load) / wall, 2),
     }
     others = made.get("POST pods", 0) + min(pods, made.get("PATCH pods/status", 0))  # the load's and KWOK's
     writes = sum(n for key, n in made.items() if key.startswith(_WRITING) and "leases" not in key) - others

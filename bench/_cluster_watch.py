@@ -54,6 +54,11 @@ class Bindings:
         self._task = asyncio.create_task(self._read(self._process.stdout))
         return self
 
+    @property
+    def pid(self) -> int:
+        """Of the watcher."""
+        return self._process.pid
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

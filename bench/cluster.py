@@ -1,7 +1,8 @@
 """The live scheduler in figures: pods on a real API server with KWOK nodes, submitted to bound, targets beside them.
 
 Every case has a fresh control plane. ``fill`` and ``steady`` run with kube-scheduler too, in the same run, on the same
-objects: what a machine can do is told by what its neighbour did on it. One JSON object a line with ``--json``.
+objects: what a machine can do is told by what its neighbour did on it. One JSON object a line with ``--json``; else a
+line a run and the table of all at the end.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from bench import _cluster_loads as loads
 from bench._cluster_loads import World
 from bench._cluster_machine import OURS, THEIRS, ground
 from bench._cluster_watch import Bindings
+from bench._cluster_table import table
 from bench._main_figures import Line, line, text
 
 
@@ -41,7 +43,7 @@ CASES = {
     "fill": Case(500, loads.fill, 4000, {"api_cpu_ms_per_pod": 7, "scheduler_writes_per_pod": 2.2}, beside=True),
     "gangs": Case(100, loads.gangs, 100, {"last_bind_s": 4}),
     "steady": Case(500, loads.steady, 200, {"bound_p50_ms": 20, "bound_p99_ms": 60}, beside=True),
-    "reclaim": Case(100, _reclaim, 50, {"last_bind_s": 7, "evictions": 400}),
+    "reclaim": Case(100, _reclaim, 50, {"last_bind_s": 7, "evictions": 400, "evictions_missing": 0}),
     "idle": Case(1000, loads.idle, 60, {"core_percent": 3, "scheduler_peak_mib": 300}),
 }
 
@@ -54,6 +56,7 @@ async def measure(case: Case, which: str, scale: float) -> dict[str, Any]:
             KubeClient.connect(made.kubeconfig, user_agent="bench", in_flight=loads.AT_ONCE) as kube,
             Bindings(made.kubeconfig) as bindings,
         ):
+            made.load.append(bindings.pid)
             return await case.load(World(made, kube, bindings, which, nodes), amount)
 
 
@@ -83,9 +86,13 @@ def main(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     if not 0 < args.scale <= 1:
         parser.error(f"--scale: {args.scale} is not above 0 and at most 1")
+    seen: list[Line] = []
     for name in args.only or CASES:
         for made in lines(name, CASES[name], args.scale, not args.no_kube_scheduler):
+            seen.append(made)
             print(json.dumps(made) if args.json else text(made), flush=True)
+    if not args.json:
+        print("\n" + table(seen))
     return 0
 
 

@@ -42,6 +42,8 @@ _PATCH_TYPES: dict[str, str] = {
 }
 _JSON = "application/json"
 _APPLY = "application/apply-patch+yaml"
+_UNVALIDATED = {"fieldValidation": "Ignore"}
+"""By default the server reads each body twice, to warn of unknown fields; nobody reads those warnings here."""
 _RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
 
 
@@ -317,6 +319,8 @@ class KubeClient:
         headers = {"User-Agent": self._user_agent, "Accept": _JSON, **self._headers(renew)}
         if body is not None:
             headers["Content-Type"] = content
+            if method != "DELETE":
+                params = {**(params or {}), **_UNVALIDATED}
         try:
             status, heads, data = await self._short.request(method, path, params=params, headers=headers, body=body)
         except (TimeoutError, OSError) as error:

@@ -160,7 +160,10 @@ async def test_what_writes_send():
         await kube.delete(POD, "p", "ns", uid="u", grace_s=0)
         await kube.bind("ns", "p", "n1", uid="u", annotations={"a": "b"})
     applied, patched, deleted, bound = server.seen
-    assert (applied[2], applied[4]) == ({"fieldManager": "me", "force": "true"}, "application/apply-patch+yaml")
+    assert (applied[2], applied[4]) == (
+        {"fieldManager": "me", "force": "true", "fieldValidation": "Ignore"},
+        "application/apply-patch+yaml",
+    )
     assert (patched[1], patched[4]) == (
         "/api/v1/namespaces/ns/pods/p/status",
         "application/strategic-merge-patch+json",

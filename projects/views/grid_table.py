@@ -1,15 +1,17 @@
 """What the quota grid shows of one sheet: rows of departments and projects, a column a node pool. Few queries.
 
-Cells are plain tuples: a grid of 300 projects and 12 node pools has four thousand.
+A grid of 300 projects and 12 node pools has four thousand cells, and few that differ: each is drawn once.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import Sum
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 
 from access.grants import Actor
 from access.roles import Action
@@ -20,6 +22,7 @@ from clusters.querysets import pool_supply
 from projects.grid import Sheet
 from projects.models import Department, Project, Quota
 from runai_cp.lib.paging import Pages, pages
+from runai_cp.lib.templatetags.ui import drawn
 
 ROWS = 400
 """Rows of one page, about."""
@@ -40,7 +43,7 @@ class Column:
 
 @dataclass(slots=True)
 class Row:
-    """One department or project. A cell is (value, held, what is wrong with it: ``over`` or nothing)."""
+    """One department or project, its cells drawn."""
 
     key: str
     name: str
@@ -51,7 +54,7 @@ class Row:
     editable: bool = False
     sums: bool = False
     """Whether the held figure of a department is the sum of its projects' quotas."""
-    cells: list[tuple[str, str, str]] = field(default_factory=list)
+    cells: SafeString = field(default_factory=SafeString)
     total: str = ""
     """Over all pools, where a sum says something."""
 
@@ -173,26 +176,27 @@ def _row(
         editable=actor.allows(action, unit.scope.path),
         sums=whole,
     )
-    amount = 0
+    amount, cells = 0, []
     for pool, _ in pools:
         value, held = values.get((key, pool), (sheet.empty, 0))
         amount = UNLIMITED if UNLIMITED in (amount, value) else amount + value
         if project:
-            row.cells.append((sheet.write(value), sheet.write(held) if held else "", _over(sheet, held, value)))
+            cells.append(_cell(sheet, value, held or None))
         elif whole:
-            given = sums.get((key, pool), (0, 0))[0]
-            row.cells.append((sheet.write(value), sheet.write(given), _over(sheet, given, value)))
+            cells.append(_cell(sheet, value, sums.get((key, pool), (0, 0))[0]))
         else:
-            row.cells.append((sheet.write(value), "", ""))
+            cells.append(_cell(sheet, value, None))
+    row.cells = SafeString("".join(cells))
     row.total = sheet.write(amount) if sheet.sums else ""
     return row
 
 
-def _over(sheet: Sheet, held: int, value: int) -> str:
-    """``over`` where more is held, or given on, than the quota; a limit is nobody's promise."""
-    if not sheet.sums or value == UNLIMITED:
-        return ""
-    return "over" if held == UNLIMITED or held > value else ""
+@lru_cache(maxsize=8192)
+def _cell(sheet: Sheet, value: int, held: int | None) -> SafeString:
+    """A value with what is held of it, or given on; tinted where that is more. A limit is nobody's promise."""
+    over = sheet.sums and value != UNLIMITED and held is not None and (held == UNLIMITED or held > value)
+    shown = "" if held is None else sheet.write(held)
+    return drawn("projects/_grid_cell.html", ("value", sheet.write(value)), ("held", shown), ("over", over))
 
 
 def _columns(actor: Actor, cluster: Cluster, sheet: Sheet, pools: list[tuple[int, str]]) -> list[Column]:

@@ -22,7 +22,8 @@ def addresses(site) -> list[str]:
     return [
         "/", "/workloads/", "/workloads/?phase=Failed&q=zzz", "/workloads/new/", *tabs,
         site.workload("vit-large-finetune-0412"), site.workload("resnet-sweep-17") + "logs/",
-        "/projects/", f"/projects/{project.pk}/", f"/projects/{project.pk}/edit/", f"/projects/{project.pk}/delete/",
+        "/projects/", "/projects/quotas/", "/projects/quotas/?sheet=rank",
+        f"/projects/{project.pk}/", f"/projects/{project.pk}/edit/", f"/projects/{project.pk}/delete/",
         "/projects/new/", "/departments/", f"/departments/{department.pk}/", "/clusters/", "/clusters/new/",
         f"/clusters/{cluster.pk}/", f"/clusters/{site.scene.waiting.pk}/", "/nodes/", "/access/rules/",
         "/access/rules/new/", "/access/users/", "/access/users/new/", "/access/roles/", "/access/applications/",

@@ -26,7 +26,14 @@ def pages(scene) -> dict[str, int]:
     """Address → query budget."""
     one = f"/workloads/{scene.workloads['clip-train-base'].pk}/"
     pending = f"/workloads/{scene.workloads['vit-large-finetune-0412'].pk}/"
-    lists = ["/workloads/", "/workloads/?phase=active&q=e&sort=gpu&order=desc", "/projects/", "/departments/"]
+    lists = [
+        "/projects/quotas/",
+        "/projects/quotas/?sheet=memory.limit",
+        "/workloads/",
+        "/workloads/?phase=active&q=e&sort=gpu&order=desc",
+        "/projects/",
+        "/departments/",
+    ]
     lists += ["/clusters/", "/nodes/", "/access/rules/", "/access/users/", "/access/applications/", "/audit/"]
     others = [
         "/",

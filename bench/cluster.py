@@ -19,8 +19,8 @@ from agent.kube.client import KubeClient
 from bench import _cluster_loads as loads
 from bench._cluster_loads import World
 from bench._cluster_machine import OURS, THEIRS, ground
-from bench._cluster_watch import Bindings
 from bench._cluster_table import table
+from bench._cluster_watch import Bindings
 from bench._main_figures import Line, line, text
 
 

@@ -3,8 +3,17 @@
 from collections.abc import Iterable
 
 from agent.wire import codec
-from agent.wire.objects import GROUP_VERSION, DepartmentSpec, PoolQuota, ProjectSpec, ResourceQuota
+from agent.wire.objects import (
+    GROUP_VERSION,
+    DepartmentSpec,
+    NodeTypes,
+    PoolQuota,
+    ProjectSpec,
+    ResourceQuota,
+    SchedulingRules,
+)
 from link import services as link
+from projects import rules
 from projects.models import Department, Project, Quota
 
 
@@ -39,8 +48,35 @@ def publish_project(project: Project) -> None:
         default_node_pools=tuple(project.default_node_pools or project.department.default_node_pools),
         enforce_runai_scheduler=project.enforce_runai_scheduler,
         description=project.description or None,
+        scheduling_rules=scheduling_rules(project),
+        node_types=node_types(project),
     )
     _put("Project", project, spec)
+
+
+def scheduling_rules(project: Project) -> SchedulingRules | None:
+    """The limits that hold for its workloads: its own and its department's, whichever are earlier."""
+    limits = rules.effective_rules(project.scheduling_rules, project.department.scheduling_rules)
+    if not limits:
+        return None
+    return SchedulingRules(
+        training_time_limit_seconds=limits.get("trainingJobTimeLimitSeconds"),
+        training_idle_limit_seconds=limits.get("trainingJobMaxIdleDurationSeconds"),
+        workspace_time_limit_seconds=limits.get("interactiveJobTimeLimitSeconds"),
+        workspace_idle_limit_seconds=limits.get("interactiveJobMaxIdleDurationSeconds"),
+        preemptible_workspace_idle_limit_seconds=limits.get("interactiveJobPreemptIdleDurationSeconds"),
+    )
+
+
+def node_types(project: Project) -> NodeTypes | None:
+    """Where its workloads may run. A choice of which the department allows nothing any more is the department's."""
+    parent = project.department.node_types
+    found = {
+        kind: types or parent.get(kind, []) for kind, types in rules.effective_types(project.node_types, parent).items()
+    }
+    if not found:
+        return None
+    return NodeTypes(training=tuple(found.get("training", ())), workspace=tuple(found.get("workspace", ())))
 
 
 def publish_all(units: Iterable[Department | Project]) -> None:

@@ -44,6 +44,9 @@ def workload_problems(obj: Obj, space: Space | None, supply: Supply) -> list[str
             f"spec.compute.gpuMemoryMib: {memory} given, at most {supply.device_mib} MiB has the largest device of the "
             "cluster"
         )
+    allowed = space.node_types.of(spec.type) if space is not None else ()
+    if space is not None and spec.node_type and allowed and spec.node_type not in allowed:
+        found.append(f"spec.nodeType: {spec.node_type!r} given, project {space.project!r} allows {', '.join(allowed)}")
     meta = obj.get("metadata") or {}
     claimed = (meta.get("labels") or {}).get(names.PROJECT)
     if claimed and space is not None and claimed != space.project:

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.admission.review import ALLOWED, Answer, Obj, Request, add
-from agent.operator.defaults import requests_for
+from agent.operator.defaults import CPU_PER_GPU_MILLI, MEMORY_PER_GPU_MIB, requests_for
 from agent.operator.sharing import config_map_name, device_environment
 from agent.wire import labels as names
+from agent.wire.objects import NodeTypes
 
+_ANY_NODE = NodeTypes()
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 _SHARING = (names.GPU_FRACTION, names.GPU_MEMORY, names.GPU_FRACTION_DEVICES)
 
@@ -22,6 +24,7 @@ class Space:
     project: str
     enforce_scheduler: bool = True
     queues: frozenset[str] = frozenset()
+    node_types: NodeTypes = _ANY_NODE
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Supply:
 
     device_mib: int = 0
     scheduler_names: tuple[str, ...] = names.SCHEDULER_NAMES
+    cpu_per_gpu_milli: int = CPU_PER_GPU_MILLI
+    memory_per_gpu_mib: int = MEMORY_PER_GPU_MIB
 
 
 def review_pod(request: Request, space: Space | None, supply: Supply) -> Answer:
@@ -50,7 +55,7 @@ def review_pod(request: Request, space: Space | None, supply: Supply) -> Answer:
     if enforced:
         patch.append(add(("spec", "schedulerName"), names.DEFAULT_SCHEDULER_NAME))
     patch += _shared_device(request)
-    patch += _defaults(pod)
+    patch += _defaults(pod, supply)
     return Answer(patch=tuple(patch))
 
 
@@ -146,7 +151,7 @@ def _shared_device(request: Request) -> list[Obj]:
     ]
 
 
-def _defaults(pod: Obj) -> list[Obj]:
+def _defaults(pod: Obj, supply: Supply) -> list[Obj]:
     """CPU and memory requests by the number of GPUs, where the pod names none."""
     notes = pod["metadata"].get("annotations") or {}
     shared = _share_milli(notes)
@@ -155,7 +160,7 @@ def _defaults(pod: Obj) -> list[Obj]:
         milli = _gpus(container) * 1000 or (shared if index == 0 else 0)
         resources = container.get("resources") or {}
         requests, limits = dict(resources.get("requests") or {}), resources.get("limits") or {}
-        missing = requests_for(milli)
+        missing = requests_for(milli, supply.cpu_per_gpu_milli, supply.memory_per_gpu_mib)
         more = {key: value for key, value in missing.items() if key not in requests and key not in limits}
         if more:
             where = ("spec", "containers", str(index), "resources")

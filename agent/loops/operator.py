@@ -34,15 +34,16 @@ class Operator:
         self._context = context
         self.queue: WorkQueue[Key] = WorkQueue()
         self.configured = Configured(context.informers)
-        self.projects = Projects(context.kube, context.informers, self._changed)
+        self.projects = Projects(context.kube, context.informers, self._changed, config=lambda: self.configured.spec)
         self.workloads = Workloads(
             context.kube,
             context.informers,
             self.projects.of_namespace,
             lambda key: self.queue.add(("workload", key)),
+            config=lambda: self.configured.spec,
         )
         self.cluster = ClusterStatus(context, self.configured)
-        self.configured.on_change(lambda: self.queue.add(("cluster", "")))
+        self.configured.on_change(self._config_changed)
         self._workloads_in: dict[str, set[str]] = {}
         self.workloads.workloads.on_change(self._index)
 
@@ -50,6 +51,11 @@ class Operator:
         namespace = change.current["metadata"]["namespace"]
         keys = self._workloads_in.setdefault(namespace, set())
         keys.discard(change.key) if change.new is None else keys.add(change.key)
+
+    def _config_changed(self) -> None:
+        """It says how namespaces are made and filled, too."""
+        self.queue.add(("cluster", ""))
+        self.projects.look_again()
 
     def _changed(self, key: Key) -> None:
         kind, name = key

@@ -28,6 +28,7 @@ from agent.kube.resources import (
     Resource,
 )
 from agent.kube.watch import Informers
+from agent.loops.reconcile_contents import Contents
 from agent.loops.reconcile_workload import MANAGER, merge_patch
 from agent.operator import desired
 from agent.operator.desired import FINALIZER, RuleView
@@ -35,6 +36,7 @@ from agent.operator.reconcile import Create, Delete, Patch, foreign, reconcile
 from agent.operator.status import project_status
 from agent.operator.workload import ProjectView
 from agent.wire import labels
+from agent.wire.config import ClusterConfig
 
 log = structlog.get_logger(__name__)
 
@@ -45,9 +47,18 @@ _RESOURCES = {"Queue": QUEUE, "RoleBinding": ROLE_BINDING}
 class Projects:
     """Keys of the queue: ``("project", name)``, ``("department", name)``, ``("node", name)``."""
 
-    def __init__(self, kube: Kube, informers: Informers, enqueue: Enqueue) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        informers: Informers,
+        enqueue: Enqueue,
+        *,
+        config: Callable[[], ClusterConfig] = ClusterConfig,
+    ) -> None:
         self._kube = kube
         self._enqueue = enqueue
+        self._config = config
+        self._contents = Contents(kube, informers, self._look_in)
         self.projects: Store = informers.store(PROJECT)
         self._departments: Store = informers.store(DEPARTMENT)
         self._rules: Store = informers.store(ACCESS_RULE)
@@ -78,6 +89,16 @@ class Projects:
         self._queues.on_change(self._queue_changed)
         self._bindings.on_change(self._binding_changed)
         self._nodes.on_change(self._node_changed)
+
+    def look_again(self) -> None:
+        """Something changed that may matter to every project and node."""
+        self._all(self.projects, "project")
+        self._all(self._nodes, "node")
+
+    def _look_in(self, namespace: str) -> None:
+        """Something in a namespace changed that belongs to its project."""
+        if view := self._by_namespace.get(namespace):
+            self._enqueue(("project", view.name))
 
     def _all(self, store: Store, kind: str) -> None:
         for obj in store:
@@ -174,6 +195,7 @@ class Projects:
         trouble = await self._namespace(view)
         if not trouble:
             await self._bind(view)
+            await self._contents.fill(view, self._config().defaults)
             if taken := foreign(queues, have):
                 trouble = f'queue "{taken[0][2]}" exists and belongs to somebody else'
         department = view.spec.department
@@ -186,6 +208,11 @@ class Projects:
         name = view.spec.namespace
         have = self._namespaces.get(name)
         if have is None:
+            if not self._config().create_namespaces:
+                return (
+                    f'namespace "{name}" does not exist and the RunaiConfig has createNamespaces: false; '
+                    f"make it with label {labels.QUEUE_OF_NAMESPACE}={view.name}"
+                )
             try:
                 await self._kube.create(desired.namespace(view, adopted=False))
                 return ""
@@ -257,6 +284,7 @@ class Projects:
         """An adopted namespace stays, without our labels and role bindings."""
         have = list(self._bindings_in.get(namespace, {}).values())
         await self._act([], have)
+        await self._contents.empty(namespace)
         marks = {labels.PROJECT: None, labels.QUEUE_OF_NAMESPACE: None}
         await self._kube.patch(NAMESPACE, namespace, body={"metadata": {"labels": marks}})
 
@@ -268,7 +296,7 @@ class Projects:
         if node is None:
             return
         pools = [pool for obj in self._pools if (pool := _read(desired.read_node_pool, obj)) is not None]
-        if patch := desired.node_pool_label(node, pools):
+        if patch := desired.node_pool_label(node, pools, self._config().node_pool_label_key):
             await self._kube.patch(NODE, name, body=patch)
 
     # ---- doing ---------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from agent.operator.reconcile import contains, is_ours
 from agent.operator.workload import ProjectView, WorkloadStatus, WorkloadView, read_workload
 from agent.wire import labels
 from agent.wire.codec import to_dict
+from agent.wire.config import ClusterConfig
 from agent.wire.phases import Phase
 
 log = structlog.get_logger(__name__)
@@ -64,11 +65,13 @@ class Workloads:
         project_of: Callable[[str], ProjectView | None],
         enqueue: Callable[[str], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        config: Callable[[], ClusterConfig] = ClusterConfig,
     ) -> None:
         self._kube = kube
         self._project_of = project_of
         self._enqueue = enqueue
         self._now = now
+        self._config = config
         self._pods_of: dict[str, dict[str, PodFacts]] = defaultdict(dict)
         """Workload uid → pod name → facts."""
         self._groups_of: dict[str, dict[str, Obj]] = defaultdict(dict)
@@ -156,7 +159,7 @@ class Workloads:
         written = self._written.get(obj["metadata"]["uid"])
         if written is not None:
             obj = obj | {"status": to_dict(written)}
-        return read_workload(obj, self._project_of(obj["metadata"]["namespace"]))
+        return read_workload(obj, self._project_of(obj["metadata"]["namespace"]), self._config())
 
     def _node_facts(self, pods: list[PodFacts]) -> dict[str, NodeFacts]:
         found = {name: self._nodes.get(name) for name in {pod.node for pod in pods if pod.node}}

@@ -32,10 +32,13 @@ from agent.kube.convert.nodes import gpu_memory_mib
 from agent.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 from agent.kube.protocol import Obj
 from agent.kube.reach import source_address
-from agent.kube.resources import MUTATING_WEBHOOK, NAMESPACE, NODE, PROJECT, RUNAI_CONFIG, SECRET, VALIDATING_WEBHOOK
+from agent.kube.resources import MUTATING_WEBHOOK, NAMESPACE, NODE, PROJECT, SECRET, VALIDATING_WEBHOOK
+from agent.loops.configured import Configured, effective
 from agent.loops.context import Context
 from agent.operator.reconcile import contains
 from agent.wire import labels
+from agent.wire.codec import from_dict
+from agent.wire.objects import NodeTypes
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +67,8 @@ class Webhook:
         self._namespaces = informers.store(NAMESPACE)
         self._projects = informers.store(PROJECT, optional=True)
         self._nodes = informers.store(NODE)
-        self._configs = informers.of(RUNAI_CONFIG, labels.NAMESPACE, optional=True).store
+        self._configured = Configured(informers)
+        self._configured.on_change(self._refresh)
         self._supply = Supply(scheduler_names=context.settings.scheduler_names)
         self._devices: dict[str, int] = {}
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -77,8 +81,16 @@ class Webhook:
     def _node_changed(self, change: Change) -> None:
         marks = (change.new or {"metadata": {}})["metadata"].get("labels") or {}
         self._devices[change.key] = gpu_memory_mib(marks)
-        most = max(self._devices.values(), default=0)
-        self._supply = Supply(most, self._context.settings.scheduler_names)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        spec = self._configured.spec
+        self._supply = Supply(
+            device_mib=max(self._devices.values(), default=0),
+            scheduler_names=effective(self._context.settings, spec).scheduler_names,
+            cpu_per_gpu_milli=spec.defaults.cpu_per_gpu_milli,
+            memory_per_gpu_mib=spec.defaults.memory_per_gpu_mib,
+        )
 
     # -- deciding ----------------------------------------------------------------------------------------------------
 
@@ -105,11 +117,10 @@ class Webhook:
         spec = (project or {}).get("spec") or {}
         pools = [str(quota.get("nodePool")) for quota in spec.get("quotas") or ()] or [labels.DEFAULT_NODE_POOL]
         queues = frozenset(labels.queue_name(name, pool) for pool in pools) if project else frozenset()
-        return Space(name, spec.get("enforceRunaiScheduler", True) is not False, queues)
+        return Space(name, spec.get("enforceRunaiScheduler", True) is not False, queues, _node_types(spec))
 
     def _protects(self) -> bool:
-        config = self._configs.get("runai", labels.NAMESPACE)
-        return bool(((config or {}).get("spec") or {}).get("ownershipProtection"))
+        return self._configured.spec.ownership_protection
 
     def _handler(self, mutating: bool) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(http: web.Request) -> web.Response:
@@ -233,6 +244,13 @@ class Webhook:
             if not contains(have, wanted):
                 await self._kube.apply(wanted, manager=MANAGER)
                 log.info("registered", kind=wanted["kind"], url=url or "service")
+
+
+def _node_types(spec: Obj) -> NodeTypes:
+    try:
+        return from_dict(NodeTypes, spec.get("nodeTypes") or {})
+    except ValueError:
+        return NodeTypes()
 
 
 def _pair_of(secret: Obj | None) -> Pair | None:

@@ -10,6 +10,7 @@ from agent.operator.names import bounded
 from agent.operator.workload import ProjectView
 from agent.wire import labels
 from agent.wire.codec import from_dict
+from agent.wire.config import Defaults
 from agent.wire.objects import (
     UNLIMITED,
     AccessRuleSpec,
@@ -26,6 +27,9 @@ FINALIZER = "run.ai/project"
 ROLES = ("administrator", "researcher", "viewer")
 NODE_POOL_BY = "run.ai/node-pool-set-by"
 """Annotation on nodes whose pool label the operator wrote."""
+LIMIT_RANGE = "runai-defaults"
+PULL_SECRETS = "run.ai/image-pull-secrets"
+"""Annotation on ServiceAccounts: the pull secrets that we put there."""
 _MB = 1_000_000
 
 
@@ -182,7 +186,45 @@ def owner_reference(kind: str, name: str, uid: str) -> Object:
     return {"apiVersion": "run.ai/v1", "kind": kind, "name": name, "uid": uid, "controller": True}
 
 
-def node_pool_label(node: Mapping[str, Any], pools: Sequence[tuple[str, NodePoolSpec]]) -> Object | None:
+def limit_range(project: ProjectView, defaults: Defaults) -> Object | None:
+    """What containers of the namespace get that name no requests or limits; None where the cluster has no defaults."""
+    parts = {"defaultRequest": defaults.request, "default": defaults.limit, "max": defaults.maximum}
+    limits = {key: dict(amounts) for key, amounts in parts.items() if amounts}
+    if not limits:
+        return None
+    return {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {
+            "name": LIMIT_RANGE,
+            "namespace": project.spec.namespace,
+            "labels": {labels.MANAGED_BY: labels.MANAGED_BY_OPERATOR, labels.PROJECT: project.name},
+        },
+        "spec": {"limits": [{"type": "Container", **limits}]},
+    }
+
+
+def pull_secrets(account: Mapping[str, Any], wanted: Sequence[str]) -> Object | None:
+    """The merge patch that gives a ServiceAccount the project's pull secrets and takes back those that we gave before;
+    None: nothing to do. What others put there stays. The version we read makes it safe against another writer."""
+    meta = account["metadata"]
+    notes = meta.get("annotations") or {}
+    given = [name for name in str(notes.get(PULL_SECRETS) or "").split(",") if name]
+    have = [str(item.get("name")) for item in account.get("imagePullSecrets") or ()]
+    others = [name for name in have if name not in given]
+    ours = [name for name in wanted if name not in others]
+    if given == ours and have == [*others, *ours]:
+        return None
+    mark = ",".join(ours) or None
+    return {
+        "metadata": {"annotations": {PULL_SECRETS: mark}, "resourceVersion": meta.get("resourceVersion")},
+        "imagePullSecrets": [{"name": name} for name in (*others, *ours)],
+    }
+
+
+def node_pool_label(
+    node: Mapping[str, Any], pools: Sequence[tuple[str, NodePoolSpec]], label: str = labels.NODE_POOL
+) -> Object | None:
     """The merge patch that gives a node the label of its pool, or takes back one that we wrote; None: leave it.
 
     The first pool in order of name whose label the node has; a label somebody else wrote is theirs.
@@ -190,18 +232,18 @@ def node_pool_label(node: Mapping[str, Any], pools: Sequence[tuple[str, NodePool
     meta = node["metadata"]
     have, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
     ours = annotations.get(NODE_POOL_BY) == labels.MANAGED_BY_OPERATOR
-    current = have.get(labels.NODE_POOL)
+    current = have.get(label)
     if current is not None and not ours:
         return None
     wanted = next(
         (
             name
             for name, spec in sorted(pools, key=lambda pool: pool[0])
-            if spec.label_key != labels.NODE_POOL and have.get(spec.label_key) == spec.label_value
+            if spec.label_key != label and have.get(spec.label_key) == spec.label_value
         ),
         None,
     )
     if wanted == current:
         return None
     mark = labels.MANAGED_BY_OPERATOR if wanted is not None else None
-    return {"metadata": {"labels": {labels.NODE_POOL: wanted}, "annotations": {NODE_POOL_BY: mark}}}
+    return {"metadata": {"labels": {label: wanted}, "annotations": {NODE_POOL_BY: mark}}}

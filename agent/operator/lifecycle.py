@@ -116,6 +116,10 @@ def _blocked(view: WorkloadView, pods: Sequence[PodFacts]) -> tuple[str, str, Ph
         have = ", ".join(view.project.pools)
         text = f'project "{view.project.name}" has no quota in node pool "{missing[0]}"; it has quota in {have}'
         return "NoQuotaInNodePool", text, None
+    if view.spec.node_type and view.node_types and view.spec.node_type not in view.node_types and not pods:
+        allowed = ", ".join(view.node_types)
+        text = f'node type "{view.spec.node_type}" is not among those of project "{view.project.name}": {allowed}'
+        return "NodeTypeNotAllowed", text, None
     return None
 
 

@@ -70,6 +70,7 @@ def status_of(view: WorkloadView, decision: Decision, seen: Observation, now: da
         low_since=_stamp(decision.low_since) if decision.low_since else None,
         revision=decision.revision,
         project=view.project.name if view.project else None,
+        rules=view.rules if view.project else view.status.rules,
         gpus=_decimal(sum(pod.gpu_milli for pod in holding)),
     )
 

@@ -10,6 +10,7 @@ from agent.operator.services import HOST_FILE, needs_host_file
 from agent.operator.sharing import config_map_name, device_environment
 from agent.operator.workload import WorkloadView, shares_gpu
 from agent.wire import labels
+from agent.wire.config import Defaults
 from agent.wire.objects import Compute, EnvVar, RoleSpec, Toleration
 
 Object = dict[str, Any]
@@ -138,8 +139,8 @@ def _pod_spec(view: WorkloadView, name: str, index: int) -> Object:
     }
     if selector := _node_selector(view):
         spec["nodeSelector"] = selector
-    if view.pool == labels.DEFAULT_NODE_POOL:
-        spec["affinity"] = _DEFAULT_POOL_AFFINITY
+    if affinity := _affinity(view):
+        spec["affinity"] = affinity
     if view.spec.termination_grace_period_seconds is not None:
         spec["terminationGracePeriodSeconds"] = view.spec.termination_grace_period_seconds
     if view.gang:
@@ -148,7 +149,7 @@ def _pod_spec(view: WorkloadView, name: str, index: int) -> Object:
     more: Object = {
         "volumes": [*volumes.volumes(view.spec), *_host_file_volume(view)],
         "initContainers": volumes.init_containers(view.spec),
-        "imagePullSecrets": [{"name": secret} for secret in view.spec.image_pull_secrets],
+        "imagePullSecrets": [{"name": secret} for secret in _pull_secrets(view)],
     }
     return {key: value for key, value in (spec | more).items() if value != []}
 
@@ -159,29 +160,33 @@ def _host_file_volume(view: WorkloadView) -> list[Object]:
     return [{"name": "host-file", "configMap": {"name": names.host_file_name(view.name)}}]
 
 
-_DEFAULT_POOL_AFFINITY: Object = {
-    "nodeAffinity": {
-        "requiredDuringSchedulingIgnoredDuringExecution": {
-            "nodeSelectorTerms": [
-                {"matchExpressions": [{"key": labels.NODE_POOL, "operator": "DoesNotExist"}]},
-                {
-                    "matchExpressions": [
-                        {"key": labels.NODE_POOL, "operator": "In", "values": [labels.DEFAULT_NODE_POOL]}
-                    ]
-                },
-            ]
-        }
-    }
-}
-"""The default pool is every node without the label: what no node selector can say."""
+def _pull_secrets(view: WorkloadView) -> list[str]:
+    """The workload's and the project's: a pod that names any gets none from its service account."""
+    assert view.project is not None
+    return list(dict.fromkeys((*view.spec.image_pull_secrets, *view.project.spec.image_pull_secrets)))
+
+
+def _affinity(view: WorkloadView) -> Object:
+    """What no node selector can say: the default pool is every node without the label, and one of several types."""
+    terms: list[list[Object]] = [[]]
+    if view.pool == labels.DEFAULT_NODE_POOL:
+        key = view.pool_label
+        inside = {"key": key, "operator": "In", "values": [labels.DEFAULT_NODE_POOL]}
+        terms = [[{"key": key, "operator": "DoesNotExist"}], [inside]]
+    if view.node_types and not view.spec.node_type:
+        kind = {"key": labels.NODE_TYPE, "operator": "In", "values": list(view.node_types)}
+        terms = [[*term, kind] for term in terms]
+    found = [{"matchExpressions": term} for term in terms if term]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": found}}
+    return {"nodeAffinity": required} if found else {}
 
 
 def _node_selector(view: WorkloadView) -> dict[str, str]:
     selector = dict(view.spec.node_selector or {})
     if view.spec.node_type:
-        selector["run.ai/type"] = view.spec.node_type
+        selector[labels.NODE_TYPE] = view.spec.node_type
     if view.pool != labels.DEFAULT_NODE_POOL:
-        selector[labels.NODE_POOL] = view.pool
+        selector[view.pool_label] = view.pool
     return selector
 
 
@@ -212,7 +217,7 @@ def _container(view: WorkloadView, name: str, index: int) -> Object:
         "name": CONTAINER,
         "image": master.image or spec.image,
         "env": devices + _environment(view, index, master.environment),
-        "resources": _resources(compute),
+        "resources": _resources(compute, view.cluster.defaults),
     }
     mounted = volumes.mounts(spec)
     if needs_host_file(view):
@@ -285,7 +290,7 @@ def _variable(variable: EnvVar) -> Object:
     return {"name": variable.name, "valueFrom": source}
 
 
-def _resources(compute: Compute) -> Object:
+def _resources(compute: Compute, defaults: Defaults) -> Object:
     requests: dict[str, str] = {}
     limits: dict[str, str] = {}
     for name, request, limit, unit in (
@@ -296,7 +301,8 @@ def _resources(compute: Compute) -> Object:
             requests[name] = f"{request}{unit}"
         if limit is not None:
             limits[name] = f"{limit}{unit}"
-    for name, amount in requests_for(_gpu_milli(compute)).items():
+    wanted = requests_for(_gpu_milli(compute), defaults.cpu_per_gpu_milli, defaults.memory_per_gpu_mib)
+    for name, amount in wanted.items():
         if name not in limits:
             requests.setdefault(name, amount)
     if compute.gpu_devices and not shares_gpu(compute):

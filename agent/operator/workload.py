@@ -14,6 +14,7 @@ from agent.operator.load import Load, read_load
 from agent.operator.rules import environment_problems, problems_of_parts
 from agent.wire import labels as names
 from agent.wire.codec import from_dict
+from agent.wire.config import ClusterConfig
 from agent.wire.objects import (
     DEFAULT_BACKOFF_LIMIT,
     DEFAULT_PRIORITY_CLASS,
@@ -22,6 +23,7 @@ from agent.wire.objects import (
     WORKLOAD_TYPES,
     Compute,
     ProjectSpec,
+    SchedulingRules,
     WorkloadSpec,
 )
 from agent.wire.phases import Phase
@@ -30,7 +32,26 @@ from agent.wire.reports import Condition, ReasonReport
 MAX_PODS = 10_000
 MAX_COMMAND = 65_536
 """Bytes of command and arguments: they come with every pod, and Linux takes no more than 128 KiB in one argument."""
+_DEFAULT_CONFIG = ClusterConfig()
 _IMAGE = re.compile(r"[A-Za-z0-9][^\s]*")
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedRules:
+    """The limits of its project that a workload was made under, in seconds; None: none."""
+
+    time_limit_seconds: int | None = None
+    idle_gpu_limit_seconds: int | None = None
+
+
+def applied_rules(rules: SchedulingRules | None, workload_type: str, preemptible: bool) -> AppliedRules:
+    """Which of a project's limits are for a workload (runai-features section 3.3)."""
+    if rules is None or workload_type == "inference":
+        return AppliedRules()
+    if workload_type != "workspace":
+        return AppliedRules(rules.training_time_limit_seconds, rules.training_idle_limit_seconds)
+    idle = rules.preemptible_workspace_idle_limit_seconds if preemptible else rules.workspace_idle_limit_seconds
+    return AppliedRules(rules.workspace_time_limit_seconds, idle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +85,8 @@ class WorkloadStatus:
     revision: str | None = None
     """Hash of the template that its pods are made from (inference)."""
     project: str | None = None
+    rules: AppliedRules | None = None
+    """Limits of the project as they were when it was first looked at: later rules are for later workloads."""
     gpus: str = "0"
     """GPUs it holds, for people."""
 
@@ -97,6 +120,7 @@ class WorkloadView:
     project: ProjectView | None = None
     submitted_by: str = ""
     load: Load | None = None
+    cluster: ClusterConfig = _DEFAULT_CONFIG
 
     @property
     def key(self) -> str:
@@ -195,6 +219,25 @@ class WorkloadView:
         return self.spec.node_pools or defaults or (names.DEFAULT_NODE_POOL,)
 
     @property
+    def pool_label(self) -> str:
+        """Key of the node label that names the pool."""
+        return self.cluster.node_pool_label_key
+
+    @property
+    def node_types(self) -> tuple[str, ...]:
+        """Types of nodes that the project allows for it; empty: all."""
+        types = self.project.spec.node_types if self.project else None
+        return types.of(self.spec.type) if types else ()
+
+    @property
+    def rules(self) -> AppliedRules:
+        """The project's limits for it: those of its first moment, whatever the project says later."""
+        if self.status.rules is not None:
+            return self.status.rules
+        rules = self.project.spec.scheduling_rules if self.project else None
+        return applied_rules(rules, self.spec.type, self.preemptibility == "preemptible")
+
+    @property
     def pool(self) -> str:
         """The pool to make pods for now."""
         return self.status.node_pool if self.status.node_pool in self.pools else self.pools[0]
@@ -207,7 +250,9 @@ def shares_gpu(compute: Compute) -> bool:
 _PRIORITY_BY_TYPE = {"workspace": "build", "inference": "inference"}
 
 
-def read_workload(obj: Mapping[str, Any], project: ProjectView | None) -> WorkloadView:
+def read_workload(
+    obj: Mapping[str, Any], project: ProjectView | None, cluster: ClusterConfig = _DEFAULT_CONFIG
+) -> WorkloadView:
     """The view of a manifest. Never raises: what cannot be read is in ``errors``."""
     meta = obj["metadata"]
     spec, errors = _spec(obj.get("spec"))
@@ -226,6 +271,7 @@ def read_workload(obj: Mapping[str, Any], project: ProjectView | None) -> Worklo
         errors=errors,
         project=project,
         load=read_load(meta.get("annotations") or {}),
+        cluster=cluster,
         submitted_by=(meta.get("annotations") or {}).get(names.SUBMITTED_BY) or labels.get(names.SUBMITTED_BY) or "",
     )
 

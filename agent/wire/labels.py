@@ -25,6 +25,8 @@ SUBMITTED_BY = "run.ai/submitted-by"
 REPLICA_INDEX = "run.ai/replica-index"
 ATTEMPT = "run.ai/attempt"
 REVISION = "run.ai/revision"
+NODE_TYPE = "run.ai/type"
+"""On nodes: their kind, for node types of workloads and projects."""
 GPU_IDLE_SINCE = "run.ai/gpu-idle-since"
 """Annotation on pods: since when none of their GPUs has done anything; absent while they work."""
 

@@ -42,6 +42,30 @@ class DepartmentSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class SchedulingRules:
+    """How long workloads of a project may run, and do nothing with their GPUs; None is for ever. Inference has none."""
+
+    training_time_limit_seconds: int | None = None
+    training_idle_limit_seconds: int | None = None
+    workspace_time_limit_seconds: int | None = None
+    workspace_idle_limit_seconds: int | None = None
+    """Of workspaces that cannot be preempted; others have the next."""
+    preemptible_workspace_idle_limit_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTypes:
+    """Values of node label ``run.ai/type`` where workloads of a project may run; empty: anywhere."""
+
+    training: tuple[str, ...] = ()
+    workspace: tuple[str, ...] = ()
+
+    def of(self, workload_type: str) -> tuple[str, ...]:
+        """For a type of workload; distributed ones are trainings, and nothing is said about inference."""
+        return {"workspace": self.workspace, "inference": ()}.get(workload_type, self.training)
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectSpec:
     """``Project`` (cluster-scoped): becomes a namespace, one Queue per node pool and RoleBindings."""
 
@@ -53,6 +77,10 @@ class ProjectSpec:
     default_node_pools: tuple[str, ...] = ()
     enforce_runai_scheduler: bool = True
     description: str | None = None
+    scheduling_rules: SchedulingRules | None = None
+    node_types: NodeTypes | None = None
+    image_pull_secrets: tuple[str, ...] = ()
+    """Secrets of the namespace with which the images of all its pods are pulled."""
 
 
 @dataclass(frozen=True, slots=True)

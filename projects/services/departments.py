@@ -88,11 +88,12 @@ def ensure_default_department(cluster: Cluster) -> Department:
 
 @transaction.atomic
 def update_department(*, actor: Actor, department: Department, request: UpdateOrgUnit) -> Department:
-    """Raises ``Invalid``, ``NotAllowed``, ``Changed``. Projects that inherit node pools are published again."""
+    """Raises ``Invalid``, ``NotAllowed``, ``Changed``. Projects that inherit what changed are published again."""
     require(actor, Action.DEPARTMENT_UPDATE, department.scope)
     apply_update(actor, department, request)
     publish_department(department)
-    if request.default_node_pools is not None:
+    inherited = (request.default_node_pools, request.scheduling_rules, request.node_types)
+    if any(value is not None for value in inherited):
         for project in department.projects.select_related("scope", "department__scope"):
             publish_project(project)
     return department

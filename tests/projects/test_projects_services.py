@@ -6,7 +6,8 @@ from access.services.bootstrap import system_actor
 from agent.wire.reports import ProjectReport, QueueReport
 from clusters.models import Cluster
 from projects.models import Department, Project
-from projects.services import delete_project, ensure_default_department
+from projects.services import delete_project, ensure_default_department, update_department, update_project
+from projects.services.departments import UpdateOrgUnit
 from projects.services.reports import add_node_pools, open_cluster
 from runai_cp.lib.errors import Conflict
 from tests.conftest import Home, grant
@@ -123,3 +124,17 @@ def test_impact_counts_workloads_by_phase(project: Project) -> None:
         make_workload(project, name)
     assert Workload.objects.filter(project=project).impact() == {"Creating": 2}
     assert Workload.objects.all().by_project() == {project.pk: {"Creating": 2}}
+
+
+def test_the_cluster_gets_the_limits_that_hold(project: Project) -> None:
+    """The department tightens later: its projects' documents follow."""
+    ours = UpdateOrgUnit(scheduling_rules={"trainingJobTimeLimitSeconds": 100}, node_types={"training": ["dgx", "hgx"]})
+    update_project(actor=system_actor(), project=project, request=ours)
+    theirs = UpdateOrgUnit(
+        scheduling_rules={"trainingJobTimeLimitSeconds": 60, "interactiveJobMaxIdleDurationSeconds": 30},
+        node_types={"training": ["dgx"]},
+    )
+    update_department(actor=system_actor(), department=project.department, request=theirs)
+    spec = documents(project.cluster)["project/team-a"]["spec"]
+    assert spec["schedulingRules"] == {"trainingTimeLimitSeconds": 60, "workspaceIdleLimitSeconds": 30}
+    assert spec["nodeTypes"] == {"training": ["dgx"], "workspace": []}

@@ -20,10 +20,10 @@ def allocate(context: Context) -> None:
 
     Room only shrinks meanwhile, so what found none once is not tried again in a harder form.
     """
-    failed = FailedShapes(context.session.conditions, context.profiles, by_priority=False)
+    failed = FailedShapes(context.profiles, by_priority=False)
     line = JobQueue(
         context.session,
-        [job for job in context.jobs if job.waiting and job.root.ready],
+        context.waiting.lines(),
         context.totals,
         context.smallest_device,
         key=context.job_key,

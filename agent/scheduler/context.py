@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from agent.domain.nodes import Topology
 from agent.domain.reasons import Reason
-from agent.scheduler.dominance import Profile
+from agent.scheduler.dominance import Profiles
 from agent.scheduler.entitlement import QueueState, Vector
 from agent.scheduler.gangs import JobState, TaskState
 from agent.scheduler.order import Key, job_key
@@ -14,6 +14,7 @@ from agent.scheduler.room import Room
 from agent.scheduler.snapshot import Config
 from agent.scheduler.state import Session
 from agent.scheduler.victims import VictimIndex
+from agent.scheduler.waiting import Waiting
 
 MOST_AGEING = 1000
 """Points of priority that waiting can bring at most."""
@@ -34,6 +35,7 @@ class Context:
     session: Session
     jobs: list[JobState]
     placer: Placer
+    profiles: Profiles
     totals: Vector
     smallest_device: int
     largest_device: int
@@ -47,10 +49,13 @@ class Context:
     victims: VictimIndex | None = None
     stale: list[str] = field(default_factory=list)
     no_longer_stale: list[str] = field(default_factory=list)
-    profiles: dict[JobState, Profile] = field(default_factory=dict)
     rooms: dict[tuple[int, int], Room] = field(default_factory=dict)
+    waiting: Waiting = field(init=False)
     _base: dict[QueueState, Vector] = field(default_factory=dict)
     _base_seen: int = 0
+
+    def __post_init__(self) -> None:
+        self.waiting = Waiting(self.jobs, self.job_key)
 
     def base_allocated(self) -> Mapping[QueueState, Vector]:
         """What every queue holds now, between simulations; only queues that were charged since are read again."""

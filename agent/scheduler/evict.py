@@ -29,17 +29,17 @@ def run(
     ``scope``: within what a failure tells about harder jobs. ``allowed``: what is false for others must not count as
     a failure. ``by_priority``: whether a higher priority can succeed where a lower one failed.
     """
-    candidates = [job for job in context.jobs if job.waiting and job.root.ready and not _delayed(context, job)]
-    if not candidates:
+    lines = context.waiting.lines(lambda job: not _delayed(context, job))
+    if not lines:
         return
     if context.victims is None:
         context.victims = VictimIndex(context.session, context.jobs)
     index = context.victims
     index.renew(context.jobs)
-    failed = FailedShapes(context.session.conditions, context.profiles, by_priority=by_priority)
+    failed = FailedShapes(context.profiles, by_priority=by_priority)
     line = JobQueue(
         context.session,
-        candidates,
+        lines,
         context.totals,
         context.smallest_device,
         key=context.job_key,

@@ -8,6 +8,8 @@ from agent.domain.reasons import Reason, reason
 from agent.scheduler.capacity import explain_capacity, over_capacity
 from agent.scheduler.conditions import Conditions
 from agent.scheduler.context import Context
+from agent.scheduler.dominance import Profile
+from agent.scheduler.entitlement import QueueState
 from agent.scheduler.gangs import GangNode, JobState, TaskState
 from agent.scheduler.ledger import NodeState
 from agent.scheduler.order import request_of
@@ -21,32 +23,37 @@ class Explainer:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._by_shape: dict[int, Reason] = {}
-        self._by_profile: dict[tuple[object, ...], tuple[Reason, ...]] = {}
+        self._by_profile: dict[tuple[QueueState, Profile], Reason] = {}
 
     def explain(self, job: JobState) -> tuple[Reason, ...]:
-        """Reasons of a job with waiting pods, deepest first; jobs of one queue that need the same share them."""
-        profile = self._context.profiles.get(job)
-        if profile is None or profile[0] != job.version or job in self._context.notes or job.root.started:
-            return self._explain(job)
-        key = (job.queue, profile[1], tuple(profile[2]))
-        found = self._by_profile.get(key)
-        if found is None:
-            found = self._by_profile[key] = self._explain(job)
-        return found
-
-    def _explain(self, job: JobState) -> tuple[Reason, ...]:
-        context = self._context
+        """Reasons of a job with waiting pods, deepest first."""
         if not job.root.ready:
             return (_not_ready(job.root),)
+        first = self._first(job)
+        note = self._context.notes.get(job)
+        own = note is None or first.code in (note.code, "NoNodes", "NotReady", "OverLimit", "NonPreemptibleOverQuota")
+        return (first,) if note is None or own else (first, note)
+
+    def _first(self, job: JobState) -> Reason:
+        """The deepest cause; whole gangs of one queue that need the same and have no sub-groups share it."""
+        profile = self._context.profiles.of(job)
+        if profile is None or job.root.started or not job.root.leaf:
+            return self._find(job)
+        key = (job.queue, profile)
+        found = self._by_profile.get(key)
+        if found is None:
+            found = self._by_profile[key] = self._find(job)
+        return found
+
+    def _find(self, job: JobState) -> Reason:
+        context = self._context
         tasks = job.root.next_tasks()
         if not tasks:
-            return (_not_ready(job.root),)
+            return _not_ready(job.root)
         request = request_of(tasks, context.largest_device)
         if broken := over_capacity(job, request):
-            return (explain_capacity(*broken, request),)
-        first = self._topology(job.root, tasks) or self._placing(job, tasks)
-        note = context.notes.get(job)
-        return (first,) if note is None or first.code in ("NoNodes", note.code) else (first, note)
+            return explain_capacity(*broken, request)
+        return self._topology(job.root, tasks) or self._placing(job, tasks)
 
     def _topology(self, group: GangNode, tasks: list[TaskState]) -> Reason | None:
         """The topology rule that no domain can satisfy with what is free, if that is what keeps the gang waiting."""

@@ -264,6 +264,7 @@ class JobState:
         "queue",
         "root",
         "semi",
+        "sorted_by",
         "tasks",
         "version",
         "waiting",
@@ -278,6 +279,7 @@ class JobState:
         self.nonpreemptible = not self.preemptible
         self.root = GangNode(group.root)
         self.version = 0
+        self.sorted_by: tuple[int, tuple[object, ...]] = (-1, ())
         self.regroup(group)
         self.tasks: list[TaskState] = []
         self.waiting = 0

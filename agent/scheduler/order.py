@@ -5,6 +5,8 @@ the queues on the path of a job that was placed or taken are looked at again.
 """
 
 import heapq
+from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import cmp_to_key
 
@@ -14,6 +16,12 @@ from agent.scheduler.gangs import JobState, TaskState
 from agent.scheduler.state import Session
 
 Key = tuple[object, ...]
+Entry = tuple[Key, int, "JobState"]
+"""A job in line: its key, its number, itself."""
+
+ALONE: Key = ()
+"""The key of a queue that has nobody to compare with."""
+
 ZERO_SHARE_FACTOR = (1, MILLI, MILLI)
 """A queue without any share counts what it holds a thousandfold (milli-GPU are a thousandfold already)."""
 
@@ -90,14 +98,18 @@ def queue_key(queue: QueueState, held: Vector, after: Vector, totals: Vector) ->
 
 def job_key(job: JobState) -> Key:
     """Higher priority first, then what is under its minimum, then at it, then above; then older."""
-    root = job.root
-    growth = 0 if not root.satisfied else 2 if root.above_minimum else 1
-    return (-job.priority, growth, *job.age)
+    known = job.sorted_by
+    if known[0] != job.version:
+        root = job.root
+        growth = 0 if not root.satisfied else 2 if root.above_minimum else 1
+        known = job.sorted_by = (job.version, (-job.priority, growth, *job.age))
+    return known[1]
 
 
 class JobQueue:
     """All candidate jobs; ``pop`` gives the one whose turn it is, as entitlements stand at that moment.
 
+    ``lines``: the jobs of each queue in order, in lists that become this object's own.
     ``depth``: only so many first jobs of each queue. ``fixed``: requests to reckon with instead of the jobs' own.
     ``dismiss``: jobs that need not be tried any more leave the line without a turn.
     """
@@ -105,7 +117,7 @@ class JobQueue:
     def __init__(
         self,
         session: Session,
-        jobs: Iterable[JobState],
+        lines: Mapping[QueueState, list[Entry]],
         totals: Vector,
         device_memory: int,
         key: Callable[[JobState], Key] = job_key,
@@ -119,27 +131,30 @@ class JobQueue:
         self._key = key
         self._fixed = fixed or {}
         self._dismiss = dismiss
-        self._jobs: dict[QueueState, list[tuple[Key, int, JobState]]] = {}
+        self._jobs = dict(lines)
         self._heaps: dict[QueueState | None, list[tuple[Key, int, int, QueueState]]] = {}
         self._version: dict[QueueState, int] = {}
         self._best: dict[QueueState, JobState | None] = {}
         self._requests: dict[JobState, tuple[int, tuple[int, int, int]]] = {}
-        for job in jobs:
-            self._jobs.setdefault(job.queue, []).append((key(job), job.index, job))
-        for queue, heap in self._jobs.items():
-            if depth is not None and len(heap) > depth:
-                self._jobs[queue] = heap = heapq.nsmallest(depth, heap)
-            heapq.heapify(heap)
-        self._refresh({ancestor for queue in self._jobs for ancestor in queue.path})
+        if depth is not None:
+            self._jobs = {queue: line[:depth] for queue, line in lines.items()}
+        everyone = {ancestor for queue in self._jobs for ancestor in queue.path}
+        self._peers = Counter(queue.parent for queue in everyone)
+        self._left = sum(map(len, self._jobs.values()))
+        if self._left > 1 or dismiss is not None:
+            self._refresh(everyone)
         self._touched: set[QueueState] = set()
         self._seen = len(session.charges)
 
     def push(self, job: JobState) -> None:
         heapq.heappush(self._jobs[job.queue], (self._key(job), job.index, job))
         self._touched.add(job.queue)
+        self._left += 1
 
     def pop(self) -> JobState | None:
         """The next job, or None when all are done."""
+        if self._dismiss is None and self._left < 2:
+            return self._pop_last()
         charges, touched = self._session.charges, self._touched
         if self._seen < len(charges):
             touched.update(charges[self._seen :])
@@ -154,7 +169,17 @@ class JobQueue:
             return None
         job = heapq.heappop(self._jobs[queue])[2]
         touched.add(queue)
+        self._left -= 1
         return job
+
+    def _pop_last(self) -> JobState | None:
+        """Without comparing: there is nobody to compare with."""
+        for queue, line in self._jobs.items():
+            if line:
+                self._left = 0
+                self._touched.add(queue)
+                return line.pop()[2]
+        return None
 
     def request(self, job: JobState) -> tuple[int, int, int]:
         """What the job's next pods would be charged."""
@@ -172,10 +197,13 @@ class JobQueue:
             best = self._find_best(queue)
             self._best[queue] = best
             if best is not None:
-                held, request = queue.allocated, self.request(best)
-                after = [held[0] + request[0], held[1] + request[1], held[2] + request[2]]
-                key = queue_key(queue, held, after, self._totals)
+                key = self._queue_key(queue, best) if self._peers[queue.parent] > 1 else ALONE
                 heapq.heappush(self._heaps.setdefault(queue.parent, []), (key, queue.index, version, queue))
+
+    def _queue_key(self, queue: QueueState, best: JobState) -> Key:
+        held, request = queue.allocated, self.request(best)
+        after = [held[0] + request[0], held[1] + request[1], held[2] + request[2]]
+        return queue_key(queue, held, after, self._totals)
 
     def _find_best(self, queue: QueueState) -> JobState | None:
         if queue.children:
@@ -196,3 +224,11 @@ class JobQueue:
                 return queue
             heapq.heappop(heap)
         return None
+
+
+def lines_of(jobs: Iterable[JobState], key: Callable[[JobState], Key] = job_key) -> dict[QueueState, list[Entry]]:
+    """These jobs by queue, in order."""
+    lines: dict[QueueState, list[Entry]] = {}
+    for job in jobs:
+        insort(lines.setdefault(job.queue, []), (key(job), job.index, job))
+    return lines

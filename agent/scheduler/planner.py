@@ -12,6 +12,7 @@ from agent.domain.reasons import Reason
 from agent.scheduler.allocate import allocate
 from agent.scheduler.consolidate import consolidate
 from agent.scheduler.context import Context
+from agent.scheduler.dominance import Profiles
 from agent.scheduler.filters import Filter, classify, label_keys
 from agent.scheduler.intake import Intake, take_in
 from agent.scheduler.placement import Placer, Strategy
@@ -44,6 +45,7 @@ class _Kept:
     """What stays of a pool between plans: its placer's rankings, rooms and victims, each reading the ledger's log."""
 
     placer: Placer
+    profiles: Profiles
     keys: tuple[tuple[str, ...], bool]
     rooms: dict[tuple[int, int], Room] = field(default_factory=dict)
     victims: VictimIndex | None = None
@@ -99,8 +101,9 @@ class Planner:
             session.changes.clear()
             classify(session.nodes, *keys)
             victims = kept.victims if kept else None
+            profiles = kept.profiles if kept else Profiles(session.conditions)
             placer = Placer(session, session.nodes, _strategy(pool or NodePool(name)), Filter())
-            kept = self._kept[name] = _Kept(placer, keys, victims=victims)
+            kept = self._kept[name] = _Kept(placer, profiles, keys, victims=victims)
         return kept
 
 
@@ -122,6 +125,7 @@ def _prepare(session: Session, pool: str, snapshot: Snapshot, now: int, config: 
     session.charges.clear()
     count_requests(jobs, session.queues.values(), smallest)
     share_out(session, totals, k_value=config.k_value, usage=snapshot.usage)
+    kept.profiles.forget_absent(session.jobs)
     if kept.victims is not None:
         kept.victims.forget_absent(session.jobs)
     return Context(
@@ -131,6 +135,7 @@ def _prepare(session: Session, pool: str, snapshot: Snapshot, now: int, config: 
         session=session,
         jobs=jobs,
         placer=kept.placer,
+        profiles=kept.profiles,
         totals=totals,
         smallest_device=smallest,
         largest_device=largest,

@@ -73,6 +73,8 @@ def short_of_victims(
     if not wanted.unit:
         return None
     room = context.room_for(tasks, wanted.unit)
+    if room.total >= wanted.total:
+        return None
     bound, plain = reclaimable(index, job, queues, request)
     if room.total + bound >= wanted.total:
         return None
@@ -85,8 +87,11 @@ def out_of_reach(context: Context, job: JobState, tasks: list[TaskState], batche
     if len(tasks) < 2 or not wanted.unit:
         return None
     promise = Promise(context.room_for(tasks, wanted.unit))
+    ruled = job.root.ruled
     for batch in batches:
         promise.add(batch.tasks)
+        if not ruled and wanted.possible(promise.fits, promise.total):
+            return None
     if not wanted.possible(promise.fits, promise.total):
         return reason("OutOfReach", needed=wanted.count, fits=min(promise.fits, wanted.count - 1))
     return _domain_too_small(context, job.root, tasks, promise)

@@ -10,7 +10,7 @@ from agent.domain.pods import PodStatus
 from agent.scheduler.allocate import attempt, place_all
 from agent.scheduler.context import Context
 from agent.scheduler.gangs import JobState, TaskState
-from agent.scheduler.order import JobQueue, request_of
+from agent.scheduler.order import JobQueue, lines_of, request_of
 from agent.scheduler.state import Session
 from agent.scheduler.victims import Batch
 
@@ -63,7 +63,7 @@ def _replay(context: Context, job: JobState, tasks: list[TaskState], victims: di
     """Let the gang and the victims' jobs be placed in their order. False when the gang finds no place."""
     line = JobQueue(
         context.session,
-        [job, *victims],
+        lines_of([job, *victims]),
         context.totals,
         context.smallest_device,
         fixed={job: request_of(tasks, context.smallest_device)},

@@ -6,13 +6,14 @@ Inside a queue the batches lie in reverse job order; between queues the most ove
 
 import heapq
 from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 
 from agent.domain.pods import PodStatus
 from agent.scheduler.entitlement import QueueState, Vector
 from agent.scheduler.gangs import JobState, TaskState
-from agent.scheduler.order import Key, queue_key
+from agent.scheduler.order import ALONE, Key, queue_key
 from agent.scheduler.state import Session
 
 
@@ -202,6 +203,7 @@ class VictimWalk:
         if len(self._next) == 1:
             self._single = next(iter(self._next))
             return
+        self._peers = Counter(queue.parent for queue in (*self._next, *inner))
         for queue, batch in self._next.items():
             self._heaps.setdefault(queue.parent, []).append((self._key(queue, batch), queue.index, queue))
         for queue in sorted(inner, key=lambda queue: -len(queue.path)):
@@ -279,6 +281,8 @@ class VictimWalk:
 
     def _key(self, queue: QueueState, batch: Batch) -> Key:
         """The queue order turned round: the queue that would be served last gives way first."""
+        if self._peers[queue.parent] < 2:
+            return ALONE
         taken = self._taken.get(queue)
         if taken is not None:
             return _victim_key(queue, batch, taken, self._totals)

@@ -5,7 +5,7 @@ import pytest
 from agent.domain.pods import Request
 from agent.domain.queues import Queue, Share
 from agent.scheduler.intake import take_in
-from agent.scheduler.order import JobQueue
+from agent.scheduler.order import JobQueue, lines_of
 from agent.scheduler.victims import VictimIndex, VictimWalk, anyone
 from tests.agent.scheduler.cluster import MINUTE, NOW, Cluster
 
@@ -90,7 +90,7 @@ def test_the_queue_with_the_lighter_next_job_is_served_first(resource, much, lit
     for state in session.queues.values():
         state.deserved = [0, 0, 0]
         state.set_fair_share((9000, 9000, 9 << 30))
-    line = JobQueue(session, session.jobs.values(), TOTALS, 100)
+    line = JobQueue(session, lines_of(session.jobs.values()), TOTALS, 100)
     assert [line.pop().group.name, line.pop().group.name, line.pop()] == ["b0", "a0", None]
 
 

@@ -11,6 +11,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ class Entry:
     name: str
     body: Mapping[str, Any]
     code: int
+    at: float = 0.0
+    """When it was done, seconds since the epoch."""
 
     @property
     def key(self) -> Key:
@@ -74,7 +77,12 @@ def _entry(number: int, line: bytes) -> Entry | None:
         name=name,
         body=body,
         code=code,
+        at=_seconds(raw.get("stageTimestamp")),
     )
+
+
+def _seconds(stamp: str | None) -> float:
+    return datetime.fromisoformat(stamp).timestamp() if stamp else 0.0
 
 
 def strangers(entries: Iterable[Entry], *, known: Iterable[Key] = (), agent: str = AGENT) -> list[str]:

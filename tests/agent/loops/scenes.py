@@ -89,6 +89,11 @@ class Scene:
         conditions = (group.get("status") or {}).get("schedulingConditions") or ()
         return "\n".join([*said, *(condition.get("message") or "" for condition in conditions)])
 
+    async def remove(self, workload: str) -> None:
+        """Its pods are gone when this returns."""
+        for pod in await self.pods(workload):
+            await self._gone(POD, pod["metadata"]["name"], grace_s=0)
+
     async def clear(self) -> None:
         for pod in await self.pods():
             await self._gone(POD, pod["metadata"]["name"], grace_s=0)

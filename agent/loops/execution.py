@@ -22,6 +22,7 @@ from agent.kube.mirror import Mirror
 from agent.kube.protocol import Kube, Obj
 from agent.kube.resources import POD
 from agent.loops.reservations import ReservationFailed, Reservations
+from agent.loops.volumes import VolumeBinder, VolumesNotBound
 from agent.operator.sharing import device_config_map
 from agent.scheduler.snapshot import Bind, Eviction, Plan
 from agent.wire import labels as names
@@ -59,6 +60,7 @@ class Executor:
         on_failed: Callable[[Obj, str], None],
         on_evicted: Callable[[Obj, Eviction], None],
         reservations: Reservations | None = None,
+        volumes: VolumeBinder | None = None,
         workers: int = 48,
     ) -> None:
         self.counts = Counts()
@@ -67,6 +69,7 @@ class Executor:
         self._leading = leading
         self._on_bound, self._on_failed, self._on_evicted = on_bound, on_failed, on_evicted
         self._reservations = reservations
+        self._volumes = volumes or VolumeBinder(kube, mirror, leading=leading)
         self._workers = workers
         self._todo: deque[Bind | Eviction] = deque()
         self._ready = asyncio.Semaphore(0)
@@ -105,12 +108,19 @@ class Executor:
         while True:
             await self._ready.acquire()
             work = self._todo.popleft()
-            if isinstance(work, Bind) and work.gpu_groups:  # waits for a device: not in the way of the others
+            if isinstance(work, Bind) and self._waits(work):  # not in the way of the others
                 group.create_task(self._do(work))
             else:
                 await self._do(work)
 
+    def _waits(self, bind: Bind) -> bool:
+        """Whether a device or a volume must be there first."""
+        entry = self._mirror.entry(bind.pod)
+        return bool(bind.gpu_groups) or (entry is not None and self._volumes.needs(entry.obj))
+
     async def _do(self, work: Bind | Eviction) -> None:
+        if isinstance(work, Bind) and not await self._with_volumes(work):
+            return
         self._busy += 1
         try:
             await (self._bind(work) if isinstance(work, Bind) else self._evict(work))
@@ -118,6 +128,18 @@ class Executor:
             self._busy -= 1
 
     # -- binding -----------------------------------------------------------------------------------------------------
+
+    async def _with_volumes(self, bind: Bind) -> bool:
+        """Bind the claims of the pod first, where it has any that wait for its node. False if they cannot be."""
+        entry = self._mirror.entry(bind.pod)
+        if entry is None or not self._volumes.needs(entry.obj):
+            return True
+        try:
+            await self._volumes.bind(entry.obj, bind.node)
+        except VolumesNotBound as error:
+            self._failed(bind, entry.obj, str(error))
+            return False
+        return self._mirror.entry(bind.pod) is not None
 
     async def _bind(self, bind: Bind) -> None:
         entry = self._mirror.entry(bind.pod)
@@ -246,15 +268,23 @@ class Executor:
         try:
             await self._mark_disrupted(entry.obj, eviction)
             await self._kube.delete(POD, meta["name"], meta["namespace"], uid=eviction.pod)
-        except (NotFound, Conflict):
+        except NotFound:
             return
         except KubeError as error:
-            self.counts.eviction_failed += 1
-            log.warning("eviction_failed", pod=entry.pod.key, error=error.message)
-            self._mirror.eviction_failed(eviction.pod)
+            self._stays(eviction, entry.pod.key, error.message)
             return
         self.counts.evicted += 1
+        self._pauses.pop(eviction.pod, None)
         self._on_evicted(entry.obj, eviction)
+
+    def _stays(self, eviction: Eviction, key: str, message: str) -> None:
+        """The pod was not evicted. It counts as leaving for a while longer, so that the same is not tried at once and
+        without end; then whatever is true by then is planned with."""
+        self.counts.eviction_failed += 1
+        pause = self._pauses.get(eviction.pod, FIRST_PAUSE_S)
+        self._pauses[eviction.pod] = min(pause * 2, LONGEST_PAUSE_S)
+        log.warning("eviction_failed", pod=key, error=message)
+        asyncio.get_running_loop().call_later(pause, self._mirror.eviction_failed, eviction.pod)
 
     async def _mark_disrupted(self, obj: Obj, eviction: Eviction) -> None:
         """Why the pod is ended, on the pod: controllers tell it from a failure of the program by this condition."""

@@ -3,13 +3,15 @@
 from django.urls import path, re_path
 
 from access.urls_administration import urlpatterns as administration
-from access.views import audit, entry, factors, people, scope, sessions, sso
+from access.views import audit, entry, factors, passkeys, people, scope, sessions, sso
 
 app_name = "access"
 urlpatterns = [
     *administration,
     path("login/", entry.login, name="login"),
     path("login/code/", entry.login_code, name="login_code"),
+    path("login/passkey/", passkeys.login_passkey, name="login_passkey"),
+    path("login/passkey/options", passkeys.login_passkey_options, name="login_passkey_options"),
     path("login/password/", entry.login_password, name="login_password"),
     path("login/enrol/", entry.login_enrol, name="login_enrol"),
     re_path("^sso/(?P<alias>[a-z0-9_-]+)/start$", sso.sso_start, name="sso_start"),
@@ -23,6 +25,8 @@ urlpatterns = [
     path("account/confirm/", factors.confirm, name="confirm"),
     path("account/password/", factors.password_change, name="password_change"),
     path("account/app/", factors.app_add, name="app_add"),
+    path("account/passkeys/", passkeys.passkey_add, name="passkey_add"),
+    path("account/passkeys/options", passkeys.passkey_options, name="passkey_options"),
     path("account/recovery-codes/", factors.recovery_codes, name="recovery_codes"),
     path("account/factors/<uuid:factor_id>/remove", factors.factor_remove, name="factor_remove"),
     path("preferences/", sessions.preferences, name="preferences"),

@@ -62,7 +62,7 @@ def login(request: HttpRequest) -> HttpResponse:
 @require_http_methods(METHODS)
 def login_code(request: HttpRequest) -> HttpResponse:
     """The code of the authenticator app, a recovery code, or a passkey."""
-    now = _under_way(request, Step.CODE)
+    now = under_way(request, Step.CODE)
     if now is None:
         return redirect("access:login")
     form = CodeForm(request.POST or None)
@@ -72,14 +72,7 @@ def login_code(request: HttpRequest) -> HttpResponse:
             return to_step(step, now.back)
         except DomainError as error:
             form.refuse(error)
-    kinds = set(now.user.factors.filter(confirmed=True).values_list("kind", flat=True))
-    context = {
-        "form": form,
-        "person": now.user,
-        "app": FactorKind.TOTP in kinds,
-        "passkey": FactorKind.PASSKEY in kinds,
-    }
-    return render_page(request, "access/login_code.html", context, status=422 if form.errors else 200)
+    return code_page(request, now, form)
 
 
 @allow(PUBLIC)
@@ -87,7 +80,7 @@ def login_code(request: HttpRequest) -> HttpResponse:
 @require_http_methods(METHODS)
 def login_password(request: HttpRequest) -> HttpResponse:
     """A password that somebody else has seen is changed before anything else."""
-    now = _under_way(request, Step.PASSWORD)
+    now = under_way(request, Step.PASSWORD)
     if now is None:
         return redirect("access:login")
     form = NewPasswordForm(request.POST or None)
@@ -106,7 +99,7 @@ def login_password(request: HttpRequest) -> HttpResponse:
 @require_http_methods(METHODS)
 def login_enrol(request: HttpRequest) -> HttpResponse:
     """A tenant that requires a second factor: set one up, then the recovery codes, once."""
-    now = _under_way(request, Step.ENROL)
+    now = under_way(request, Step.ENROL)
     if now is None:
         return redirect("access:login")
     form = CodeForm(request.POST or None)
@@ -122,6 +115,17 @@ def login_enrol(request: HttpRequest) -> HttpResponse:
     return render_page(request, "access/login_enrol.html", context, status=422 if form.errors else 200)
 
 
+def code_page(request: HttpRequest, now: Pending, form: CodeForm) -> HttpResponse:
+    kinds = set(now.user.factors.filter(confirmed=True).values_list("kind", flat=True))
+    context = {
+        "form": form,
+        "person": now.user,
+        "app": FactorKind.TOTP in kinds,
+        "passkey": FactorKind.PASSKEY in kinds,
+    }
+    return render_page(request, "access/login_code.html", context, status=422 if form.errors else 200)
+
+
 def to_step(step: Step, back: str) -> HttpResponse:
     return redirect(back if step is Step.DONE else PAGES[step])
 
@@ -135,7 +139,7 @@ def way_back(request: HttpRequest) -> str:
     return wanted[:2000] if safe else "/"
 
 
-def _under_way(request: HttpRequest, step: Step) -> Pending | None:
+def under_way(request: HttpRequest, step: Step) -> Pending | None:
     """The sign-in under way, if this page is its next step."""
     now = entry.pending(request)
     return now if now is not None and entry.next_step(now.user, factor=now.factor) is step else None

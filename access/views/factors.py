@@ -98,7 +98,7 @@ def app_add(request: HttpRequest) -> HttpResponse:
             form.refuse(error)
         else:
             toast(request, "The authenticator app is in use")
-            return _codes(request, codes)
+            return codes_page(request, codes)
     return render_page(
         request, "access/app_add.html", {"form": form, **app_context(user)}, status=422 if form.errors else 200
     )
@@ -122,7 +122,7 @@ def factor_remove(request: HttpRequest, factor_id: uuid.UUID) -> HttpResponse:
 @fresh
 def recovery_codes(request: HttpRequest) -> HttpResponse:
     """Ten new codes; those before are worth nothing any more."""
-    return _codes(request, factors.new_recovery_codes(user=_own(request)))
+    return codes_page(request, factors.new_recovery_codes(user=_own(request)))
 
 
 @allow(Action.USER_UPDATE)
@@ -149,7 +149,7 @@ def app_context(user: User) -> dict[str, Any]:
     }
 
 
-def _codes(request: HttpRequest, codes: list[str]) -> HttpResponse:
+def codes_page(request: HttpRequest, codes: list[str]) -> HttpResponse:
     if not codes:
         return redirect("access:account")
     return render_page(request, "access/recovery_codes.html", {"codes": codes})

@@ -11,6 +11,7 @@ import './hypermedia.js';
 import './keys.js';
 import './log.js';
 import './menu.js';
+import './passkey.js';
 import './select.js';
 import './tabs.js';
 import './zoom.js';

@@ -19,9 +19,10 @@ SAMPLES = {
     "path": "none",
 }
 PUBLIC_ROUTES = {
-    "healthz", "login/", "login/code/", "login/password/", "login/enrol/", "api/v1/token", "api/v2/token",
+    "healthz", "login/", "login/code/", "login/password/", "login/enrol/", "login/passkey/",
+    "login/passkey/options", "api/v1/token", "api/v2/token",
     "api/v2/token/revoke", "api/v2/device",
-    "v1/k8s/auth/oauth/apptoken", 
+    "v1/k8s/auth/oauth/apptoken",
     *(f"^sso/(?P<alias>[a-z0-9_-]+)/{step}$" for step in ("start", "callback", "complete", "metadata")),
 }  # fmt: skip
 """All routes that need nobody signed in. Adding one is a decision, made here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from agent.kube.client import KubeClient
 from agent.kube.errors import NotFound
 from agent.kube.protocol import Obj
 from agent.kube.resources import NAMESPACE, POD, QUEUE, WORKLOAD
+from agent.wire import labels as names
 from agent.wire.install import crd_text, render_manifest
 from local.kube.cluster import LocalCluster
 
@@ -145,6 +147,20 @@ async def log_of(kube: KubeClient, pod: str, namespace: str) -> str:
 
 async def pods_of(kube: KubeClient, namespace: str, workload: str) -> list[Obj]:
     return (await kube.list(POD, namespace, labels=f"run.ai/workload-name={workload}")).items
+
+
+async def free_devices(live: Live) -> None:
+    """No reservation pod holds a device any more: with no scheduler left, nobody else would remove it."""
+    async with live.connect() as kube:
+
+        async def gone() -> bool:
+            pods = (await kube.list(POD, names.RESERVATION_NAMESPACE)).items
+            for pod in pods:
+                with contextlib.suppress(NotFound):
+                    await kube.delete(POD, pod["metadata"]["name"], names.RESERVATION_NAMESPACE)
+            return not pods
+
+        await until(gone)
 
 
 async def clear(kube: KubeClient, namespace: str) -> None:

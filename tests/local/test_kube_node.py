@@ -84,7 +84,7 @@ def test_a_pod_finds_the_host_by_name_and_unknown_names_fail_at_once(node_cluste
 
 
 def test_simulated_gpus_are_counted_by_kubelet(node_api: Api) -> None:
-    run(node_api, "fits", BUSYBOX, ["true"], **{"nvidia.com/gpu": "4"})
+    run(node_api, "fits", BUSYBOX, ["true"], **{"nvidia.com/gpu": "8"})
     assert end_of(node_api, "fits")[0] == "Succeeded"
     run(node_api, "too-big", BUSYBOX, ["true"], **{"nvidia.com/gpu": "9"})
     wait_for(lambda: phase_of(node_api, "too-big"), lambda found: found == "Failed")
@@ -112,7 +112,7 @@ def test_a_killed_program_comes_back_and_containers_survive(
         pid for pid in cleanup.processes(node_cluster.dir, node_cluster.mark) if cleanup.program_of(pid) == program
     ]
     os.kill(pid, signal.SIGKILL)
-    run(node_api, f"after-{program}", BUSYBOX, ["true"], **{"nvidia.com/gpu": "4"})
+    run(node_api, f"after-{program}", BUSYBOX, ["true"], **{"nvidia.com/gpu": "8"})
     assert end_of(node_api, f"after-{program}")[0] == "Succeeded"
     item = node_api.call("GET", f"{PODS}/survives-{program}")
     assert (item["status"]["phase"], item["status"]["containerStatuses"][0]["restartCount"]) == ("Running", 0)

@@ -82,6 +82,20 @@ def test_typing_filters_and_the_address_keeps_it(tab):
     expect(page.locator("tbody tr")).to_have_count(1)
 
 
+def test_the_last_words_win_while_an_earlier_answer_is_late(tab):
+    """A slow server answers the first words last of all: what is in the box is what is listed."""
+    page, held = tab.open("/workloads/"), []
+    page.route(re.compile("q=c$"), lambda route: held.append(route))
+    page.keyboard.press("/")
+    for words in ("c", "li", "p"):
+        with page.expect_request(re.compile("[?&]q=")):
+            page.keyboard.type(words)
+    expect(page).to_have_url(re.compile("q=clip$"))
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("#search-box")).to_have_value("clip")
+    assert len(held) == 1
+
+
 def test_a_chip_can_be_added_and_removed(tab):
     page = tab.open("/workloads/")
     page.get_by_role("button", name="Filter", exact=True).click()

@@ -181,8 +181,10 @@ class Executor:
         self._on_failed(obj, f"binding to node {bind.node} failed: {message}")
 
     def _unbound(self, bind: Bind, pause_s: float = 0.0) -> None:
-        """It is not bound: neither pod nor shared devices count any more."""
+        """It is not bound: neither pod nor shared devices count any more. The pause is measured by a clock that nobody
+        sets: one that is set back would make it last for ever."""
         self._mirror.bind_failed(bind.pod, time.time_ns() + int(pause_s * SECOND))
+        asyncio.get_running_loop().call_later(pause_s, self._mirror.release, bind.pod)
         if self._reservations is not None:
             for group in bind.gpu_groups:
                 self._reservations.review((bind.node, group))

@@ -116,6 +116,14 @@ class Stage:
 
         await until(so, 20, lambda: f"the point was never reached: {dict(self.proxy.calls)}")
 
+    async def called(self, what: str, times: int) -> None:
+        """The API server was asked so often."""
+
+        async def so() -> bool:
+            return self.proxy.calls[what] >= times
+
+        await until(so, 20, lambda: f"{what} was called {self.proxy.calls[what]} times; {self.logs()}")
+
     async def told(self, workload: str, *words: str, within: float = 30.0) -> None:
         async def so() -> bool:
             text = await self.scene.texts(workload)

@@ -42,8 +42,12 @@ async def test_watches_that_break_each_second_are_resumed(live_cluster: Live) ->
     async with staged(live_cluster) as stage:
         stage.proxy.rules.append(lambda call: Fault(lasts=1.0) if call.what.startswith("WATCH") else None)
         stage.run()
+        await stage.called("WATCH pods", 2)
         await story(stage, {})
-        assert stage.proxy.calls["WATCH pods"] > 2
+        await stage.called("WATCH pods", 4)
+        await stage.scene.remove("a")
+        await stage.scene.submit("more", 9)
+        await stage.bound(more=9, h=2, b=6)
         assert stage.proxy.calls["LIST pods"] == 1, "a broken watch is resumed where it was, not listed anew"
         await stage.clean()
 
@@ -87,8 +91,7 @@ async def test_a_clock_that_is_set_changes_nothing(jumps: tuple[signal.Signals, 
         stage.proxy.rules.append(once("POST pods/binding", lambda: None, done=False))
         stage.run()
         await stage.scene.submit("first")  # its bind fails, so it is held back for a second
-        while not stage.proxy.calls["POST pods/binding"]:
-            await asyncio.sleep(0.05)
+        await stage.called("POST pods/binding", 1)
         for number in jumps:
             jump(stage, number)
         await stage.bound(first=1, within=15)

@@ -217,6 +217,12 @@ class Mirror:
             self.demand.review(uid, self._clock())
             self._wake()
 
+    def release(self, uid: str) -> None:
+        """The pause after a failed bind is over, whatever the wall clock says."""
+        if self.demand.held.pop(uid, None) is not None:
+            self.demand.review(uid, self._clock())
+            self._wake()
+
     def assume_leaving(self, uid: str) -> None:
         self.demand.leaving.add(uid)
         self.demand.review(uid, self._clock())

@@ -1,7 +1,8 @@
 """Plausible use of GPUs that do not exist: which pod holds which device, and how busy it is. Pure.
 
 The numbers follow from the pod's uid and the time alone, so that a restart changes nothing. They are made up, and the
-exporter's help text says so; annotation ``local.run.ai/gpu-use: "0"`` (percent) sets a pod's own.
+exporter's help text says so; annotations ``local.run.ai/gpu-use: "0"`` (percent) and
+``local.run.ai/gpu-memory-used`` (MiB) set a pod's own.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from agent.wire.labels import (
 )
 
 USE = "local.run.ai/gpu-use"
+MEMORY = "local.run.ai/gpu-memory-used"
 WARM_UP_S = 20.0
 
 
@@ -40,6 +42,8 @@ class Holder:
     groups: tuple[str, ...] = ()
     kind: str = ""
     fixed: float | None = None
+    memory: float | None = None
+    """MiB of each device that it is said to use."""
     told: tuple[int, ...] = ()
     """Devices that the scheduler told a sharing pod to use."""
 
@@ -74,6 +78,7 @@ def holder(pod: Mapping[str, Any], started: float, device_mib: int) -> Holder | 
         groups=groups or ((labels[GPU_GROUP],) if labels.get(GPU_GROUP) else ()),
         kind=labels.get(WORKLOAD_TYPE, ""),
         fixed=_number(annotations.get(USE)),
+        memory=_number(annotations.get(MEMORY)),
         told=tuple(int(word) for word in annotations.get(GPU_DEVICES, "").split(",") if word.isdigit()),
     )
 
@@ -145,6 +150,8 @@ def utilisation(item: Holder, index: int, now: float) -> float:
 
 def memory_mib(item: Holder, index: int, now: float, device_mib: int) -> int:
     """Grows while it warms up to between half and nine tenths of what it may use."""
+    if item.memory is not None:
+        return round(min(max(0.0, item.memory), device_mib))
     full = (0.5 + 0.4 * _chance(item.uid, "memory")) * device_mib * item.milli / 1000
     return round(full * min(1.0, 0.2 + max(0.0, now - item.started) / WARM_UP_S))
 

@@ -24,6 +24,7 @@ from agent.kube.watch import Informers
 from agent.metrics.aggregate import NodeFact, PodFact, Tick
 from agent.metrics.dcgm import Device, devices
 from agent.metrics.exposition import parse
+from agent.metrics.judging import attributed
 from agent.metrics.kubelet import Summary, summary
 from agent.wire import labels
 
@@ -61,7 +62,7 @@ class Measurer:
         placed, waiting = self._pod_facts(memory)
         self.problems = {}
         summaries, readings = await asyncio.gather(self._summaries(), self._devices())
-        return Tick(at_ms, nodes, placed, waiting, readings, summaries)
+        return Tick(at_ms, nodes, placed, waiting, attributed(readings, placed), summaries)
 
     # ---- facts ---------------------------------------------------------------------------------------------------
 
@@ -151,7 +152,7 @@ def _node_fact(node: Obj, rules: list[PoolRule]) -> NodeFact:
 
 def _pod_fact(pod: Obj, gpu_memory: dict[str, int]) -> PodFact:
     meta, spec = pod["metadata"], pod.get("spec") or {}
-    marks = meta.get("labels") or {}
+    marks, notes = meta.get("labels") or {}, meta.get("annotations") or {}
     request = asked_of(pod).request
     device_mib = gpu_memory.get(spec.get("nodeName", ""), 0)
     gpus = request.gpus * 1000
@@ -174,6 +175,7 @@ def _pod_fact(pod: Obj, gpu_memory: dict[str, int]) -> PodFact:
         cpu_limit_milli=_limits(spec, "cpu"),
         memory=request.memory,
         memory_limit=_limits(spec, "memory"),
+        gpu_devices=tuple(filter(None, notes.get(labels.GPU_DEVICES, "").split(","))),
     )
 
 

@@ -12,6 +12,7 @@ import structlog
 from agent.kube.cache import Change
 from agent.kube.resources import POD
 from agent.loops.context import Context
+from agent.loops.marking import Marker
 from agent.loops.measuring import Measurer
 from agent.loops.shipping import Shipper
 from agent.metrics.aggregate import samples
@@ -47,6 +48,7 @@ async def run(context: Context) -> None:
     async with aiohttp.ClientSession() as http:
         measurer = Measurer(context.kube, context.informers, http)
         shipper = Shipper(context.kube, http)
+        marker = Marker(context.kube, context.informers)
         started = asyncio.Event()
         context.informers.store(POD).on_change(lambda change: started.set() if _starts(change) else None, replay=False)
         await context.informers.synced()
@@ -55,7 +57,7 @@ async def run(context: Context) -> None:
             due = time.monotonic() + interval_s(measurer.nodes)
             started.clear()
             if context.leading:
-                await _once(context, measurer, shipper, said)
+                await _once(context, measurer, shipper, marker, said)
             await _pause(started, due)
 
 
@@ -78,9 +80,10 @@ def _starts(change: Change) -> bool:
     return bool((change.new.get("status") or {}).get("phase") == "Running" != before)
 
 
-async def _once(context: Context, measurer: Measurer, shipper: Shipper, said: set[str]) -> None:
-    """Measure and send. All samples of a tick carry one time."""
+async def _once(context: Context, measurer: Measurer, shipper: Shipper, marker: Marker, said: set[str]) -> None:
+    """Measure, mark and send. All samples of a tick carry one time."""
     tick = await measurer.tick(int(time.time() * 1000))
+    await marker.mark(tick)
     shipper.put(await asyncio.to_thread(samples, tick))
     trouble = await shipper.ship()
     for source, problem in measurer.problems.items():

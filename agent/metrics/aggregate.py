@@ -50,6 +50,8 @@ class PodFact:
     cpu_limit_milli: int = 0
     memory: int = 0
     memory_limit: int = 0
+    gpu_devices: tuple[str, ...] = ()
+    """Shared devices it was given, by index or UUID."""
 
 
 @dataclass(frozen=True, slots=True)

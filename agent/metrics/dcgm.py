@@ -25,6 +25,7 @@ class Device:
     """Bytes."""
     memory_total: int | None = None
     pods: tuple[tuple[str, str], ...] = ()
+    uuid: str = ""
 
 
 def devices(readings: Iterable[Reading], node: str = "") -> tuple[Device, ...]:
@@ -34,6 +35,7 @@ def devices(readings: Iterable[Reading], node: str = "") -> tuple[Device, ...]:
     """
     values: dict[tuple[str, str], dict[str, float]] = {}
     pods: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    uuids: dict[tuple[str, str], str] = {}
     for reading in readings:
         if reading.name not in (UTILISATION, MEMORY_USED, MEMORY_FREE) or "gpu" not in reading.labels:
             continue
@@ -41,9 +43,10 @@ def devices(readings: Iterable[Reading], node: str = "") -> tuple[Device, ...]:
             continue
         key = (reading.labels.get("Hostname") or node, reading.labels["gpu"])
         values.setdefault(key, {})[reading.name] = reading.value
+        uuids[key] = reading.labels.get("UUID", "")
         if (pod := _pod(reading.labels)) is not None:
             pods.setdefault(key, set()).add(pod)
-    return tuple(_device(key, found, pods.get(key, set())) for key, found in sorted(values.items()))
+    return tuple(_device(key, found, pods.get(key, set()), uuids[key]) for key, found in sorted(values.items()))
 
 
 def _pod(labels: dict[str, str]) -> tuple[str, str] | None:
@@ -52,7 +55,7 @@ def _pod(labels: dict[str, str]) -> tuple[str, str] | None:
     return (namespace, name) if name and namespace else None
 
 
-def _device(key: tuple[str, str], values: dict[str, float], pods: set[tuple[str, str]]) -> Device:
+def _device(key: tuple[str, str], values: dict[str, float], pods: set[tuple[str, str]], uuid: str) -> Device:
     used, free = values.get(MEMORY_USED), values.get(MEMORY_FREE)
     return Device(
         node=key[0],
@@ -61,4 +64,5 @@ def _device(key: tuple[str, str], values: dict[str, float], pods: set[tuple[str,
         memory_used=None if used is None else round(used * _MIB),
         memory_total=None if used is None or free is None else round((used + free) * _MIB),
         pods=tuple(sorted(pods)),
+        uuid=uuid,
     )

@@ -60,6 +60,8 @@ class PodFacts:
     revision: str = ""
     idle_since: datetime | None = None
     """Since when its GPUs have done nothing."""
+    gpu_memory_excess: str = ""
+    """What it uses beyond what it asked for, as a sentence; empty while it does not."""
     memory_limit: str = ""
     gpu_milli: int = 0
     containers: tuple[ContainerFacts, ...] = ()
@@ -152,6 +154,7 @@ def pod_facts(pod: Manifest) -> PodFacts:
         image=first.get("image") or "",
         revision=labels.get(names.REVISION) or "",
         idle_since=moment((meta.get("annotations") or {}).get(names.GPU_IDLE_SINCE)),
+        gpu_memory_excess=str((meta.get("annotations") or {}).get(names.GPU_MEMORY_EXCESS) or ""),
         memory_limit=str(((first.get("resources") or {}).get("limits") or {}).get("memory") or ""),
         gpu_milli=gpu_milli(pod),
         containers=tuple(_container(item) for item in status.get("containerStatuses") or ()),

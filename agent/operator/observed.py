@@ -14,6 +14,9 @@ from agent.operator.workload import WorkloadStatus, WorkloadView
 from agent.wire.phases import Phase
 from agent.wire.reports import Condition, ReasonReport
 
+GPU_MEMORY_EXCEEDED = "GpuMemoryExceeded"
+"""Condition: more GPU memory is used than was asked for. Nobody is stopped for it; neighbours may run out of memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -161,7 +164,9 @@ def _alive(view: WorkloadView, decision: Decision, seen: Observation, mine: Sequ
     if not running:
         return _initializing(mine, seen, expected)
     if len(running) == expected:
-        return Finding(Phase.RUNNING, causes.running([pod for pod in running if _runs(pod)] or running, seen.nodes))
+        text = causes.running([pod for pod in running if _runs(pod)] or running, seen.nodes)
+        excess = next((f"; {pod.name}: {pod.gpu_memory_excess}" for pod in mine if pod.gpu_memory_excess), "")
+        return Finding(Phase.RUNNING, text + excess)
     return _partly(view, seen, mine, running, waiting, expected)
 
 
@@ -267,7 +272,7 @@ def _succeeded(view: WorkloadView, decision: Decision) -> str:
 def _conditions(
     view: WorkloadView, finding: Finding, mine: Sequence[PodFacts], decision: Decision, now: datetime
 ) -> tuple[Condition, ...]:
-    """Scheduled, Ready and Finished, each with the time of its last change."""
+    """Scheduled, Ready and Finished, each with the time of its last change; GpuMemoryExceeded once that was so."""
     placed = bool(mine) and len(mine) == len(decision.wanted) and all(pod.scheduled for pod in mine)
     final = finding.phase in (Phase.COMPLETED, Phase.FAILED)
     states = {
@@ -276,9 +281,13 @@ def _conditions(
         "Finished": (final, finding.phase.value),
     }
     before = {condition.type: condition for condition in view.status.conditions}
+    excess = next((f"{pod.name}: {pod.gpu_memory_excess}" for pod in mine if pod.gpu_memory_excess), "")
+    if excess or GPU_MEMORY_EXCEEDED in before:
+        states[GPU_MEMORY_EXCEEDED] = (bool(excess), "MemoryAboveRequest" if excess else "MemoryWithinRequest")
     found = []
     for name, (true, reason) in states.items():
-        fresh = Condition(name, "True" if true else "False", reason)
+        text = excess if name == GPU_MEMORY_EXCEEDED else ""
+        fresh = Condition(name, "True" if true else "False", reason, text)
         old = before.get(name)
         since = old.last_transition_time if old is not None and old.status == fresh.status else _stamp(now)
         found.append(replace(fresh, last_transition_time=since))

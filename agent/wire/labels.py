@@ -30,6 +30,9 @@ NODE_TYPE = "run.ai/type"
 GPU_IDLE_SINCE = "run.ai/gpu-idle-since"
 """Annotation on pods: since when none of their GPUs has done anything; absent while they work."""
 
+GPU_MEMORY_EXCESS = "run.ai/gpu-memory-excess"
+"""Annotation on pods: a sentence, while more GPU memory is used than was asked for."""
+
 # KAI's words, understood and written by the scheduler (kai.md section 1.3).
 QUEUE = "kai.scheduler/queue"
 NODE_POOL = "kai.scheduler/node-pool"

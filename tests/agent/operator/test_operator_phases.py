@@ -6,6 +6,7 @@ from agent.operator.facts import ContainerFacts, GroupFacts
 from agent.operator.workload import WorkloadStatus
 from agent.wire.phases import Phase
 from tests.agent.operator.builders import ago, ends, found, node, pod, runs, starts, view, waits
+from tests.agent.operator.builders import status as written
 
 DOWN = node(ready=False, ready_message="kubelet stopped posting", not_ready_since=ago(90))
 STARTED = WorkloadStatus(phase=Phase.RUNNING, started_at="2026-01-01T11:59:40Z")
@@ -139,3 +140,15 @@ def test_what_the_server_refuses_is_said():
 def test_the_end_keeps_its_words_when_the_pods_are_gone():
     last = WorkloadStatus(phase=Phase.FAILED, message="w-0 exited with code 2 after 10 s")
     assert found(view(last)).message == "w-0 exited with code 2 after 10 s"
+
+
+def test_memory_beyond_the_request_is_a_condition_and_in_the_sentence():
+    text = "it uses 9 MiB of GPU memory, 8 MiB were asked for"
+    first = written(view(), runs(gpu_memory_excess=text))
+    assert first.phase is Phase.RUNNING
+    assert first.message.endswith(f"; w-0: {text}")
+    said = {condition.type: condition for condition in first.conditions}["GpuMemoryExceeded"]
+    assert (said.status, said.message) == ("True", f"w-0: {text}")
+    after = {condition.type: condition for condition in written(view(first), runs()).conditions}
+    assert after["GpuMemoryExceeded"].status == "False"
+    assert "GpuMemoryExceeded" not in {condition.type for condition in written(view(), runs()).conditions}

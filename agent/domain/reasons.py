@@ -235,6 +235,7 @@ TABLE: Mapping[str, str | Maker] = {
     "NumaMisfit": "cannot align the request to its NUMA zones",
     "OutsideTopology": "is outside the chosen domain",
     "MissingObject": "{missing} does not exist",
+    "VolumeUnbound": "volume claim {claim} is not bound yet",
     "ClaimMissing": "device claim {claim} does not exist",
     "ClaimFull": "device claim {claim} has its maximum of {most} consumers",
     "ClaimQueue": "device claim {claim} is shared and must carry the queue's label",

@@ -16,7 +16,7 @@ from agent.kube.errors import Forbidden, KubeError, NotFound
 from agent.kube.mirror import Mirror
 from agent.kube.mirror.mirror import Need
 from agent.kube.protocol import Kube, Obj
-from agent.kube.resources import CONFIG_MAP, PERSISTENT_VOLUME_CLAIM
+from agent.kube.resources import CONFIG_MAP
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ POLL_S = 1.0
 """How often missing objects are looked for again."""
 FORGET_S = 300.0
 _AT_ONCE = 16
-_KINDS = {"ConfigMap": CONFIG_MAP, "PersistentVolumeClaim": PERSISTENT_VOLUME_CLAIM}
+_KINDS = {"ConfigMap": CONFIG_MAP}
 
 
 class Lookups:

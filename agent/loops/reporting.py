@@ -16,7 +16,6 @@ import structlog
 
 from agent.domain.pods import PodStatus
 from agent.domain.reasons import Reason
-from agent.domain.reasons import reason as reason_of
 from agent.grouping.rules import manifest
 from agent.kube.cache import Change, Store
 from agent.kube.convert import groups as read
@@ -93,11 +92,13 @@ class Reporter:
                 pods |= {uid: reason for uid in self._mirror.demand.members.get(name, ())}
             elif kind == "pod":
                 pods |= self._pods_named(name, reason)
-        for uid, missing in self._mirror.demand.missing.items():
-            entry = self._mirror.entry(uid) if missing else None
+        demand = self._mirror.demand
+        for uid in demand.missing.keys() | demand.volumes.keys():
+            obstacles = demand.obstacles(uid)
+            entry = self._mirror.entry(uid) if obstacles else None
             if entry is not None and entry.pod.status == PodStatus.GATED:
-                pods[uid] = reason_of("MissingObject", missing=", ".join(missing))
-                groups[entry.group] = (pods[uid], *groups.get(entry.group, ()))
+                pods[uid] = obstacles[0]
+                groups[entry.group] = (*obstacles, *groups.get(entry.group, ()))
         self._tell_mistakes({**plan.refused, **refused})
         self._pods, self._groups = pods, groups
         moment = time.monotonic()

@@ -21,10 +21,13 @@ from agent.kube.resources import (
     NAMESPACE,
     NODE,
     NODE_POOL,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
     POD_GROUP,
     PRIORITY_CLASS,
     QUEUE,
+    STORAGE_CLASS,
     TOPOLOGY,
     WORKLOAD_KIND,
 )
@@ -62,6 +65,10 @@ is not before this many times as long as that took."""
 
 _AT_START = ("scheduler_names", "node_pool_label", "queue_label")
 """Settings that decide which objects are ours: read once."""
+
+_OPTIONAL = {NODE_POOL, TOPOLOGY, POD_GROUP, QUEUE, WORKLOAD_KIND}
+_VOLUMES = (STORAGE_CLASS, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM)
+_KINDS = (PRIORITY_CLASS, NAMESPACE, WORKLOAD_KIND, TOPOLOGY, NODE_POOL, QUEUE, POD_GROUP, NODE, *_VOLUMES, POD)
 
 CYCLE = Histogram(
     "runai_e2e_scheduling_latency_seconds",
@@ -107,9 +114,7 @@ class Scheduler:
         )
         self._lookups = Lookups(kube, self._mirror)
         informers = context.informers
-        optional = {NODE_POOL, TOPOLOGY, POD_GROUP, QUEUE, WORKLOAD_KIND}
-        kinds = (PRIORITY_CLASS, NAMESPACE, WORKLOAD_KIND, TOPOLOGY, NODE_POOL, QUEUE, POD_GROUP, NODE, POD)
-        self._informers = {kind: informers.of(kind, optional=kind in optional) for kind in kinds}
+        self._informers = {kind: informers.of(kind, optional=kind in _OPTIONAL) for kind in _KINDS}
         stores = {kind: informer.store for kind, informer in self._informers.items()}
         self._stores = stores
         supply = {"queue": stores[QUEUE], "node": stores[NODE]}
@@ -213,6 +218,9 @@ class Scheduler:
         stores[POD_GROUP].on_change(mirror.on_group)
         stores[POD_GROUP].on_change(self._reporter.on_group)
         stores[NODE].on_change(mirror.on_node)
+        stores[STORAGE_CLASS].on_change(mirror.on_storage_class)
+        stores[PERSISTENT_VOLUME].on_change(mirror.on_volume)
+        stores[PERSISTENT_VOLUME_CLAIM].on_change(mirror.on_claim)
         stores[POD].on_change(mirror.on_pod)
         stores[POD].on_change(self._reservations.on_pod)
 

@@ -55,8 +55,8 @@ def host_ports(spec: Obj) -> Iterator[tuple[str, str, int]]:
 
 
 def named_objects(pod: Obj) -> Iterator[tuple[str, str]]:
-    """(kind, name) of the ConfigMaps and claims that must exist before the pod can be placed. The ConfigMap of a shared
-    device is none of them: binding makes it."""
+    """(kind, name) of the ConfigMaps that must exist before the pod can be placed; claims are ``volumes``' matter. The
+    ConfigMap of a shared device is none of them: binding makes it."""
     own = (pod["metadata"].get("annotations") or {}).get(SHARED_GPU_CONFIG_MAP)
     for kind, name in _named_objects(pod.get("spec") or {}):
         if (kind, name) != ("ConfigMap", own):
@@ -65,8 +65,6 @@ def named_objects(pod: Obj) -> Iterator[tuple[str, str]]:
 
 def _named_objects(spec: Obj) -> Iterator[tuple[str, str]]:
     for volume in spec.get("volumes") or ():
-        if claim := (volume.get("persistentVolumeClaim") or {}).get("claimName"):
-            yield "PersistentVolumeClaim", claim
         source = volume.get("configMap") or {}
         if source.get("name") and not source.get("optional"):
             yield "ConfigMap", source["name"]
@@ -87,10 +85,10 @@ def node_term(term: Obj) -> NodeTerm:
     for field in term.get("matchFields") or ():
         if field.get("key") == "metadata.name" and field.get("operator") == "In":
             names = tuple(field.get("values") or ())
-    return NodeTerm(tuple(_requirement(item) for item in term.get("matchExpressions") or ()), names)
+    return NodeTerm(tuple(requirement(item) for item in term.get("matchExpressions") or ()), names)
 
 
-def _requirement(item: Obj) -> Requirement:
+def requirement(item: Obj) -> Requirement:
     return Requirement(item.get("key", ""), item.get("operator", ""), tuple(item.get("values") or ()))
 
 
@@ -124,6 +122,6 @@ def _pod_term(term: Obj, namespace: str) -> PodTerm:
     """The pod's own namespace is named, so that pods of one shape in two namespaces do not share a rule."""
     selector = term.get("labelSelector") or {}
     wanted = [Requirement(key, "In", (value,)) for key, value in sorted((selector.get("matchLabels") or {}).items())]
-    wanted += [_requirement(item) for item in selector.get("matchExpressions") or ()]
+    wanted += [requirement(item) for item in selector.get("matchExpressions") or ()]
     namespaces = tuple(sorted(term.get("namespaces") or ())) or (namespace,)
     return PodTerm(term.get("topologyKey", ""), tuple(wanted), namespaces)

@@ -10,10 +10,13 @@ from agent.kube.resources import (
     NAMESPACE,
     NODE,
     NODE_POOL,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
     POD_GROUP,
     PRIORITY_CLASS,
     QUEUE,
+    STORAGE_CLASS,
     TOPOLOGY,
     WORKLOAD_KIND,
     Resource,
@@ -51,11 +54,13 @@ def rebuilt(mirror: Mirror, stores: Mapping[Resource, Store], now: int) -> Mirro
         (QUEUE, fresh.on_queue),
         (POD_GROUP, fresh.on_group),
         (NODE, fresh.on_node),
+        (STORAGE_CLASS, fresh.on_storage_class),
+        (PERSISTENT_VOLUME, fresh.on_volume),
+        (PERSISTENT_VOLUME_CLAIM, fresh.on_claim),
         (POD, fresh.on_pod),
     )
     for resource, feed in feeds:
-        keys = stores[resource].keys()
-        for key in keys:
+        for key in stores[resource].keys() if resource in stores else ():
             feed(Change(key, None, stores[resource].by_key(key)))
     fresh.demand.resolve(mirror.demand, now)
     fresh.charge_nodes(mirror.charged())

@@ -7,48 +7,27 @@ A pod's state is what the API says, overlaid with what we did and the API has no
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from agent.domain.constraints import Constraints
 from agent.domain.groups import PodGroup
 from agent.domain.nodes import DEFAULT_POOL
 from agent.domain.pods import ACTIVE_USED, STUCK_AFTER, Pod, PodStatus
 from agent.domain.queues import Queue
 from agent.domain.reasons import Reason
+from agent.domain.reasons import reason as reason_of
 from agent.grouping.rules import Group, manifest
 from agent.kube import quantity
 from agent.kube.cache import Change
 from agent.kube.convert import groups as read
 from agent.kube.convert.constraints import constraints_of
-from agent.kube.convert.pods import Asked, asked_of, pod_of, scheduled_at, state_of
+from agent.kube.convert.pods import asked_of, pod_of, scheduled_at, state_of
+from agent.kube.mirror.entries import NO_POD, Assumed, Entry, same_group, same_request
+from agent.kube.mirror.volumes import NOTHING, Verdict
 from agent.kube.protocol import Obj
 from agent.wire import labels as names
 
 FINISHED = (PodStatus.SUCCEEDED, PodStatus.FAILED)
 LEAVING = (PodStatus.RELEASING, PodStatus.STUCK_IN_RELEASING)
-
-
-NO_POD = Pod("", "", "", "")
-
-
-@dataclass(slots=True)
-class Entry:
-    """One pod: its manifest, what was read from it, and the pod as the scheduler sees it."""
-
-    obj: Obj
-    group: str
-    asked: Asked
-    rules: Constraints
-    pod: Pod
-    subgroup: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Assumed:
-    """A bind of ours that the API has not shown yet."""
-
-    node: str
-    gpu_groups: tuple[str, ...]
 
 
 class Demand:
@@ -69,6 +48,8 @@ class Demand:
         """uid → objects it needs that do not exist (``"ConfigMap ns/name"``)."""
         self.unresolved: set[str] = set()
         """uids of pods that name objects of which is not known yet whether they exist."""
+        self.volumes: dict[str, Verdict] = {}
+        """uid → what its volume claims say, where it has some and waits."""
         self.priorities = read.Priorities({})
         self.aliases: Mapping[str, Mapping[str, str]] = {}
         self._stored: dict[str, Obj] = {}
@@ -101,14 +82,17 @@ class Demand:
 
     # -- pods --------------------------------------------------------------------------------------------------------
 
-    def put_pod(self, obj: Obj, group: str, now: int, subgroup: str) -> tuple[Pod | None, Pod]:
+    def put_pod(
+        self, obj: Obj, group: str, now: int, subgroup: str, volumes: Verdict = NOTHING
+    ) -> tuple[Pod | None, Pod]:
         """Take a pod of ours in its new form. Returns what it was for the scheduler and what it is."""
         uid = obj["metadata"]["uid"]
         old = self.entries.get(uid)
-        if old is not None and _same_request(old.obj, obj):
+        if old is not None and same_request(old.obj, obj) and volumes == self.volumes.get(uid, NOTHING):
             asked, rules = old.asked, old.rules
         else:
-            asked, rules = asked_of(obj), constraints_of(obj)
+            asked, rules = asked_of(obj), constraints_of(obj, volumes.places)
+        self._note_volumes(uid, volumes)
         if (obj.get("spec") or {}).get("nodeName"):
             self.assumed.pop(uid, None)
             self.held.pop(uid, None)
@@ -128,6 +112,22 @@ class Demand:
         self._note_start(group, obj, pod)
         return (old.pod if old is not None else None), pod
 
+    def set_volumes(self, uid: str, volumes: Verdict, now: int) -> bool:
+        """What a waiting pod's claims say now. True if that is news."""
+        entry = self.entries.get(uid)
+        if entry is None or volumes == self.volumes.get(uid, NOTHING):
+            return False
+        self._note_volumes(uid, volumes)
+        entry.rules = constraints_of(entry.obj, volumes.places)
+        self.review(uid, now)
+        return True
+
+    def _note_volumes(self, uid: str, volumes: Verdict) -> None:
+        if volumes is NOTHING or volumes == NOTHING:
+            self.volumes.pop(uid, None)
+        else:
+            self.volumes[uid] = volumes
+
     def drop_pod(self, uid: str) -> Pod | None:
         entry = self.entries.pop(uid, None)
         if entry is None:
@@ -139,6 +139,7 @@ class Demand:
         self.held.pop(uid, None)
         self.missing.pop(uid, None)
         self.unresolved.discard(uid)
+        self.volumes.pop(uid, None)
         self._stuck_at.pop(uid, None)
         self.pending.discard(uid)
         self.refused.pop(f"pod/{entry.pod.key}", None)
@@ -198,7 +199,14 @@ class Demand:
 
     def _paused(self, uid: str) -> bool:
         """Whether it must not be placed now, for a reason that planning need not know."""
-        return uid in self.held or uid in self.unresolved or bool(self.missing.get(uid))
+        waits = uid in self.volumes and bool(self.volumes[uid].waits)
+        return waits or uid in self.held or uid in self.unresolved or bool(self.missing.get(uid))
+
+    def obstacles(self, uid: str) -> tuple[Reason, ...]:
+        """What a waiting pod needs and there is not: objects that it names, volumes of its claims."""
+        missing = self.missing.get(uid)
+        found = (reason_of("MissingObject", missing=", ".join(missing)),) if missing else ()
+        return found + (self.volumes[uid].waits if uid in self.volumes else ())
 
     def _leave_group(self, uid: str, group: str) -> None:
         left = self.members.get(group)
@@ -231,7 +239,7 @@ class Demand:
             self.refused.pop(f"group/{change.key}", None)
         else:
             self._stored[change.key] = change.new
-            if change.old is not None and _same_group(change.old, change.new):
+            if change.old is not None and same_group(change.old, change.new):
                 return False
         self._reread(change.key)
         return change.key in self.members
@@ -371,17 +379,3 @@ class Demand:
             if name not in self._pooled:
                 found += [replace(queue, pool=pool) for pool in others]
         return tuple(found)
-
-
-def _same_request(old: Obj, new: Obj) -> bool:
-    """Whether spec and annotations, as far as requests go, are unchanged: then they need not be read again."""
-    generation = new["metadata"].get("generation")
-    same_notes = old["metadata"].get("annotations") == new["metadata"].get("annotations")
-    return bool(generation) and generation == old["metadata"].get("generation") and same_notes
-
-
-def _same_group(old: Obj, new: Obj) -> bool:
-    """Whether only the status (which we write ourselves) differs."""
-    first, second = old["metadata"], new["metadata"]
-    same_meta = all(first.get(key) == second.get(key) for key in ("uid", "labels", "annotations"))
-    return same_meta and old.get("spec") == new.get("spec")

@@ -15,8 +15,10 @@ from agent.kube.cache import Change
 from agent.kube.convert.constraints import named_objects
 from agent.kube.convert.groups import Priorities
 from agent.kube.convert.pods import is_finished, usage_of
-from agent.kube.mirror.demand import FINISHED, LEAVING, Assumed, Demand, Entry
+from agent.kube.mirror.demand import FINISHED, LEAVING, Demand
+from agent.kube.mirror.entries import Assumed, Entry
 from agent.kube.mirror.supply import Supply
+from agent.kube.mirror.volumes import Volumes
 from agent.kube.protocol import Obj
 from agent.operator.sharing import is_reservation
 from agent.scheduler.snapshot import Plan, Snapshot
@@ -55,6 +57,7 @@ class Mirror:
         self._clock = clock
         self.supply = Supply(pool_label, gpu_placement, cpu_placement)
         self.demand = Demand()
+        self.volumes = Volumes()
         self.demand.aliases = self.supply.aliases
         self._owners: dict[str, Owner] = {}
         self._waiting_for_owner: dict[str, dict[str, Obj]] = {}
@@ -123,6 +126,21 @@ class Mirror:
         self.demand.priorities = Priorities({name: value for name, (value, _) in self._classes.items()}, default)
         self.demand.forget_groups()
 
+    def on_claim(self, change: Change) -> None:
+        self._revolve(self.volumes.on_claim(change))
+
+    def on_volume(self, change: Change) -> None:
+        self._revolve(self.volumes.on_volume(change))
+
+    def on_storage_class(self, change: Change) -> None:
+        self._revolve(self.volumes.on_class(change))
+
+    def _revolve(self, uids: Iterable[str]) -> None:
+        """Look again at what the claims of these pods say."""
+        changed = [self.demand.set_volumes(uid, self.volumes.verdict(uid), self._clock()) for uid in uids]
+        if any(changed):
+            self._wake()
+
     def on_pod(self, change: Change) -> None:
         obj = change.current
         if (obj.get("spec") or {}).get("schedulerName") not in self._names:
@@ -149,10 +167,11 @@ class Mirror:
         if found is None:
             return
         group, subgroup = found
+        self.volumes.note(obj)
         needs = [(kind, obj["metadata"]["namespace"], name) for kind, name in named_objects(obj)]
         if needs and uid not in self.demand.entries:
             self.demand.unresolved.add(uid)
-        before, pod = self.demand.put_pod(obj, group, self._clock(), subgroup)
+        before, pod = self.demand.put_pod(obj, group, self._clock(), subgroup, self.volumes.verdict(uid))
         self._note_needs(uid, needs, pod)
         if before is not pod and not _quiet(before, pod):
             self._wake()
@@ -162,6 +181,7 @@ class Mirror:
         for waiting in self._waiting_for_owner.values():
             waiting.pop(uid, None)
         self._forget_needs(uid)
+        self.volumes.forget(uid)
         pod = self.demand.drop_pod(uid)
         if pod is not None and pod.status not in FINISHED:
             self._wake()

@@ -190,7 +190,7 @@ def test_objects_that_must_exist():
             {"name": "c", "envFrom": [{"configMapRef": {"name": "b"}}], "env": [{"name": "X", "value": "1"}]}
         ],
     }
-    assert set(named_objects(pod(spec))) == {("ConfigMap", "a"), ("ConfigMap", "b"), ("PersistentVolumeClaim", "data")}
+    assert set(named_objects(pod(spec))) == {("ConfigMap", "a"), ("ConfigMap", "b")}
 
 
 # ---- nodes -------------------------------------------------------------------------------------------------------

@@ -46,8 +46,10 @@ class Scene:
         notes: dict[str, str] | None = None,
         scheduler: str = NAME,
         cpu: str = "",
+        missing_only: bool = False,
         **spec: Any,
     ) -> None:
+        """A PodGroup of that name and its pods. ``missing_only``: those pods that there are not."""
         body = {"queue": queue, "minMember": minimum, "priorityClassName": priority}
         meta: Obj = {"name": name, "namespace": SPACE}
         group = {"apiVersion": "scheduling.run.ai/v2alpha2", "kind": "PodGroup", "metadata": meta, "spec": body}
@@ -58,14 +60,14 @@ class Scene:
             labels = {"workload": name, "kai.scheduler/node-pool": "simulated", "kai.scheduler/queue": queue}
             annotations = {"pod-group-name": name, **(notes or {})}
             container = {"name": "c", "image": "example.local/none:1", "resources": {"limits": limits}}
-            await self.kube.create(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Pod",
-                    "metadata": {"name": f"{name}-{index}", **_placed(labels, annotations)},
-                    "spec": {"schedulerName": scheduler, "tolerations": [TAINT], "containers": [container], **spec},
-                }
-            )
+            pod: Obj = {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": f"{name}-{index}", **_placed(labels, annotations)},
+                "spec": {"schedulerName": scheduler, "tolerations": [TAINT], "containers": [container], **spec},
+            }
+            with contextlib.suppress(*((AlreadyExists,) if missing_only else ())):
+                await self.kube.create(pod)
 
     async def pods(self, workload: str = "") -> list[Obj]:
         labels = f"workload={workload}" if workload else ""

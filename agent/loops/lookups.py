@@ -24,6 +24,7 @@ POLL_S = 1.0
 """How often missing objects are looked for again."""
 FORGET_S = 300.0
 _AT_ONCE = 16
+_AGAIN_AT_ONCE = 4
 _KINDS = {"ConfigMap": CONFIG_MAP}
 
 
@@ -36,37 +37,49 @@ class Lookups:
         self._discovery = Discovery(kube)
         self._wake = asyncio.Event()
         self._exists: dict[Need, bool] = {}
+        self._reading: set[Reference] = set()
+        self._failed: set[Reference] = set()
+        self._first, self._again = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(_AGAIN_AT_ONCE)
 
     def poke(self) -> None:
         if self._mirror.wanted_owners or self._mirror.wanted_objects:
             self._wake.set()
 
     async def run(self) -> None:
-        forget_at = asyncio.get_running_loop().time() + FORGET_S
-        while True:
-            try:
-                async with asyncio.timeout(POLL_S):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
-            await self._owners()
-            await self._objects()
-            if asyncio.get_running_loop().time() > forget_at:
-                self._mirror.forget_owners()
-                forget_at += FORGET_S
+        async with asyncio.TaskGroup() as group:
+            forget_at = asyncio.get_running_loop().time() + FORGET_S
+            while True:
+                try:
+                    async with asyncio.timeout(POLL_S):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+                self._wake.clear()
+                self._owners(group)
+                await self._objects()
+                if asyncio.get_running_loop().time() > forget_at:
+                    self._mirror.forget_owners()
+                    forget_at += FORGET_S
 
-    async def _owners(self) -> None:
-        wanted = list(self._mirror.wanted_owners.items())
-        for start in range(0, len(wanted), _AT_ONCE):
-            await asyncio.gather(*(self._owner(*item) for item in wanted[start : start + _AT_ONCE]))
+    def _owners(self, group: asyncio.TaskGroup) -> None:
+        """Each on its own: one that cannot be read for seconds keeps no other waiting. Failed ones have few places."""
+        wanted = self._mirror.wanted_owners
+        self._failed &= wanted.keys()
+        for reference, namespace in wanted.items():
+            if reference not in self._reading:
+                self._reading.add(reference)
+                group.create_task(self._owner(reference, namespace))
 
     async def _owner(self, reference: Reference, namespace: str) -> None:
         try:
-            obj = await self._read_owner(reference, namespace)
+            async with self._again if reference in self._failed else self._first:
+                obj = await self._read_owner(reference, namespace)
         except KubeError as error:
+            self._failed.add(reference)
             log.warning("owner_not_read", kind=reference.kind, name=reference.name, error=error.message)
             return
+        finally:
+            self._reading.discard(reference)
         self._mirror.learn(owner_of(reference, obj))
 
     async def _read_owner(self, reference: Reference, namespace: str) -> Obj | None:

@@ -1,0 +1,43 @@
+"""Owners that pods are grouped by: one that cannot be read keeps nobody else waiting; on a Kubernetes in memory."""
+
+from __future__ import annotations
+
+import asyncio
+
+from agent.kube.protocol import Obj
+from agent.kube.resources import JOB
+from tests.agent.fake_kube import FakeKube
+from tests.agent.loops.scheduling import node, placed, pod, queue, scheduling, until
+
+
+def job(name: str) -> Obj:
+    meta = {"name": name, "namespace": "ns", "uid": f"{name}-uid"}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": {}}
+
+
+def owned(name: str, by: str) -> Obj:
+    made = pod(name)
+    reference = {"apiVersion": "batch/v1", "kind": "Job", "name": by, "uid": f"{by}-uid", "controller": True}
+    made["metadata"]["ownerReferences"] = [reference]
+    return made
+
+
+class Silent(FakeKube):
+    """Does not answer for the jobs whose name begins with ``bad``."""
+
+    async def get(self, resource: object, name: str, namespace: str | None = None) -> Obj:
+        if resource == JOB and name.startswith("bad"):
+            self.calls["bad", "Job"] += 1
+            await asyncio.sleep(3600)
+        return await super().get(resource, name, namespace)
+
+
+async def test_an_owner_that_is_not_answered_for_keeps_no_other_waiting():
+    kube = Silent(node(gpus=8), queue(), job("good"), *(job(f"bad{n}") for n in range(3)))
+    async with scheduling(kube):
+        for number in range(30):
+            await kube.create(owned(f"b{number}", f"bad{number % 3}"))
+        await until(lambda: kube.calls["bad", "Job"])
+        await kube.create(owned("g", "good"))
+        await until(lambda: "g" in placed(kube))
+        assert kube.calls["bad", "Job"] == 3

@@ -3,11 +3,13 @@
 from django.urls import path, re_path
 
 from access.urls_administration import urlpatterns as administration
-from access.views import audit, entry, factors, passkeys, people, scope, sessions, sso
+from access.urls_settings import urlpatterns as settings
+from access.views import entry, factors, passkeys, scope, sessions, sso
 
 app_name = "access"
 urlpatterns = [
     *administration,
+    *settings,
     path("login/", entry.login, name="login"),
     path("login/code/", entry.login_code, name="login_code"),
     path("login/passkey/", passkeys.login_passkey, name="login_passkey"),
@@ -31,13 +33,5 @@ urlpatterns = [
     path("account/factors/<uuid:factor_id>/remove", factors.factor_remove, name="factor_remove"),
     path("preferences/", sessions.preferences, name="preferences"),
     re_path("^scope/(?P<kind>cluster|department|project)/$", scope.scope_menu, name="scope_menu"),
-    path("access/rules/", people.rule_list, name="rule_list"),
-    path("access/rules/new/", people.rule_create, name="rule_create"),
-    path("access/rules/<int:rule_id>/delete", people.rule_delete, name="rule_delete"),
-    path("access/users/", people.user_list, name="user_list"),
-    path("access/users/new/", people.user_create, name="user_create"),
     path("access/users/<uuid:user_id>/factors/reset", factors.factors_reset, name="factors_reset"),
-    path("access/roles/", people.role_list, name="role_list"),
-    path("access/applications/", people.application_list, name="application_list"),
-    path("audit/", audit.audit_list, name="audit_list"),
 ]

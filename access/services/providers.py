@@ -129,6 +129,10 @@ def _fill(row: IdentityProvider, values: dict[str, Any], old: dict[str, Any] | N
         raise Invalid(FieldError("type", f"allowed are {ProviderKind.values}", str(kind)[:80], ProviderKind.values))
     row.kind = str(kind)
     row.name = display_name(values["name"]) if values.get("name") else row.name
+    enabled = values.get("enabled", row.enabled)
+    if not isinstance(enabled, bool):
+        raise Invalid(FieldError("enabled", "must be true or false", enabled))
+    row.enabled = enabled
     body = values.get(_BODIES[row.kind])
     if not isinstance(body, dict):
         raise Invalid(FieldError(_BODIES[row.kind], "must be an object", None))

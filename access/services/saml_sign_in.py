@@ -14,9 +14,9 @@ from access.services import sso
 
 def begin(*, request: HttpRequest, provider: IdentityProvider, back: str) -> str:
     """The provider's address to send the browser to. Raises ``SsoFailed``."""
-    service = _service(request, provider)
+    ours = service(request, provider)
     row = sso.remember(request=request, provider=provider, back=back, state={})
-    address, request_id = saml.begin(service, state=str(row.pk))
+    address, request_id = saml.begin(ours, state=str(row.pk))
     SsoRequest.objects.filter(pk=row.pk).update(state={"request": request_id})
     return address
 
@@ -27,7 +27,7 @@ def receive(*, request: HttpRequest, provider: IdentityProvider) -> str:
     if "claims" in row.state:
         raise SsoFailed("This sign-in was answered already; begin again.")
     claims = saml.check(
-        _service(request, provider),
+        service(request, provider),
         response=request.POST.get("SAMLResponse", ""),
         request_id=row.state.get("request", ""),
     )
@@ -47,10 +47,11 @@ def complete(*, request: HttpRequest, provider: IdentityProvider, state: str) ->
 
 
 def metadata(*, request: HttpRequest, provider: IdentityProvider) -> bytes:
-    return saml.metadata(_service(request, provider))
+    return saml.metadata(service(request, provider))
 
 
-def _service(request: HttpRequest, provider: IdentityProvider) -> saml.Service:
+def service(request: HttpRequest, provider: IdentityProvider) -> saml.Service:
+    """Us, as this provider knows us, with its metadata as it is now. Raises ``SsoFailed``."""
     data = provider.data
     own = request.build_absolute_uri(f"/sso/{provider.alias}/metadata")
     text = data.get("metadataXmlFile") or saml.fetch_metadata(data["metadataXmlUrl"])

@@ -10,18 +10,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
+from agent.kube import quantity
 from agent.kube.convert.pods import gpu_group_labels, old_gpu_group_labels
 from agent.kube.errors import Conflict, KubeError, NotFound, ServerFailed, Unreachable
 from agent.kube.mirror import Mirror
 from agent.kube.protocol import Kube, Obj
 from agent.kube.resources import POD
 from agent.loops.reservations import ReservationFailed, Reservations
+from agent.loops.scheduler_metrics import BIND, BIND_FAILURES, BINDS, WAIT
 from agent.loops.volumes import VolumeBinder, VolumesNotBound
 from agent.operator.sharing import device_config_map
 from agent.scheduler.snapshot import Bind, Eviction, Plan
@@ -74,6 +76,7 @@ class Executor:
         self._todo: deque[Bind | Eviction] = deque()
         self._ready = asyncio.Semaphore(0)
         self._busy = 0
+        self._decided: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
         self._unconfirmed: dict[str, float] = {}
 
@@ -92,6 +95,7 @@ class Executor:
             self._queue(eviction)
         for bind in plan.binds:
             self._mirror.assume_bound(bind.pod, bind.node, bind.gpu_groups)
+            self._decided[bind.pod] = time.monotonic()
             self._queue(bind)
 
     def _queue(self, work: Bind | Eviction) -> None:
@@ -119,11 +123,19 @@ class Executor:
         return bool(bind.gpu_groups) or (entry is not None and self._volumes.needs(entry.obj))
 
     async def _do(self, work: Bind | Eviction) -> None:
-        if isinstance(work, Bind) and not await self._with_volumes(work):
+        if not isinstance(work, Bind):
+            await self._counted(self._evict(work))
             return
+        try:
+            if await self._with_volumes(work):
+                await self._counted(self._bind(work))
+        finally:
+            self._decided.pop(work.pod, None)
+
+    async def _counted(self, doing: Coroutine[Any, Any, None]) -> None:
         self._busy += 1
         try:
-            await (self._bind(work) if isinstance(work, Bind) else self._evict(work))
+            await doing
         finally:
             self._busy -= 1
 
@@ -167,13 +179,23 @@ class Executor:
 
     def _bound(self, bind: Bind, obj: Obj) -> None:
         self.counts.bound += 1
+        self._measure(bind, obj)
         self._pauses.pop(bind.pod, None)
         if bind.pod in self._mirror.demand.assumed:
             self._unconfirmed[bind.pod] = time.monotonic() + CONFIRM_S
         self._on_bound(obj, bind.node)
 
+    def _measure(self, bind: Bind, obj: Obj) -> None:
+        BINDS.inc()
+        took = time.monotonic() - self._decided.get(bind.pod, time.monotonic())
+        BIND.observe(1000 * took)
+        created = quantity.time_ns(obj["metadata"].get("creationTimestamp"))
+        if created is not None:
+            WAIT.observe(max(0.0, 1000 * (time.time() - took) - created / 1e6))
+
     def _failed(self, bind: Bind, obj: Obj, message: str) -> None:
         self.counts.bind_failed += 1
+        BIND_FAILURES.inc()
         pause = self._pauses.get(bind.pod, FIRST_PAUSE_S)
         self._pauses[bind.pod] = min(pause * 2, LONGEST_PAUSE_S)
         log.warning("bind_failed", pod=f"{obj['metadata']['namespace']}/{obj['metadata']['name']}", error=message)

@@ -13,7 +13,6 @@ import time
 from dataclasses import replace
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
 
 from agent.kube.mirror import Mirror
 from agent.kube.mirror.checking import differences
@@ -38,6 +37,7 @@ from agent.loops.lookups import Lookups
 from agent.loops.queue_status import QueueReporter
 from agent.loops.reporting import Reporter
 from agent.loops.reservations import Reservations
+from agent.loops.scheduler_metrics import BACKLOG, CHECKS, DEFECTS, EVENTS, PENDING, QueueMetrics, measure
 from agent.loops.usage_history import UsageHistory
 from agent.scheduler.planner import Planner
 from agent.scheduler.snapshot import Plan, Snapshot
@@ -70,18 +70,6 @@ _OPTIONAL = {NODE_POOL, TOPOLOGY, POD_GROUP, QUEUE, WORKLOAD_KIND}
 _VOLUMES = (STORAGE_CLASS, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM)
 _KINDS = (PRIORITY_CLASS, NAMESPACE, WORKLOAD_KIND, TOPOLOGY, NODE_POOL, QUEUE, POD_GROUP, NODE, *_VOLUMES, POD)
 
-CYCLE = Histogram(
-    "runai_e2e_scheduling_latency_seconds",
-    "Duration of a scheduling cycle.",
-    buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
-)
-BINDS = Counter("runai_pods_bound", "Pods bound.")
-EVICTIONS = Counter("runai_pod_group_evicted_pods", "Pods evicted.", ["action"])
-DEFECTS = Counter("runai_snapshot_defects", "Objects in which the incremental snapshot differed from a full rebuild.")
-CHECKS = Counter("runai_snapshot_checks", "Comparisons of the incremental snapshot with a full rebuild.")
-PENDING = Gauge("runai_pending_pods", "Pods that wait for a place.")
-BACKLOG = Gauge("runai_binds_in_progress", "Binds and evictions decided and not yet done.")
-
 
 async def run(context: Context) -> None:
     """Schedule until cancelled. Raises what no retry can mend; the process is then started again."""
@@ -102,7 +90,7 @@ class Scheduler:
         self._moved_at = 0.0
         self._cycles_since_check = 0
         self._check_after = 0.0
-        self._planner = Planner()
+        self._planner = Planner(time.perf_counter)
         self._mirror = Mirror(
             settings.scheduler_names,
             pool_label=settings.node_pool_label,
@@ -129,6 +117,7 @@ class Scheduler:
             enabled=settings.gpu_reservations,
             mine=self._plans,
         )
+        self._figures = QueueMetrics()
         self._usage = UsageHistory(kube, leading=self._leading, shard="-".join(settings.node_pools))
         self._executor = Executor(
             kube,
@@ -175,6 +164,10 @@ class Scheduler:
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
         log.info("scheduling", nodes=len(self._stores[NODE]), pods=len(self._stores[POD]))
+        with self._figures.offered():
+            await self._work()
+
+    async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._executor.run())
             group.create_task(self._reporter.run())
@@ -202,7 +195,7 @@ class Scheduler:
             self._usage.configure(spec.scheduler.fairness)
             config = planning(spec, wanted.node_pools)
             if config != self._config:
-                self._config, self._planner = config, Planner()
+                self._config, self._planner = config, Planner(time.perf_counter)
                 log.info("planning_changed", config=repr(config))
                 self._woken()
 
@@ -310,15 +303,14 @@ class Scheduler:
             return self._planner.plan(snapshot, now, self._config)
         except Exception:
             log.exception("plan_failed")
-            self._planner = Planner()
+            self._planner = Planner(time.perf_counter)
             return self._planner.plan(snapshot, now, self._config)
 
     def _measure(self, decided: Plan, took: float) -> None:
-        CYCLE.observe(took)
-        BINDS.inc(len(decided.binds))
-        for eviction in decided.evictions:
-            EVICTIONS.labels(eviction.action).inc()
+        measure(decided, took, self._planner.spent)
+        self._figures.take(decided.shares)
         PENDING.set(len(self._mirror.demand.pending))
         BACKLOG.set(self._executor.backlog)
+        EVENTS.set(len(self._reporter.events))
         if decided.binds or decided.evictions:
             log.debug("planned", binds=len(decided.binds), evictions=len(decided.evictions), seconds=round(took, 4))

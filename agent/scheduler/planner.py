@@ -59,20 +59,22 @@ def plan(snapshot: Snapshot, now: int, config: Config | None = None) -> Plan:
 class Planner:
     """Plans one snapshot after another. A new snapshot should share unchanged objects with the one before."""
 
-    def __init__(self) -> None:
+    def __init__(self, stopwatch: Callable[[], float] = lambda: 0.0) -> None:
+        """``stopwatch``: seconds since whenever, for ``spent``: what each action of the last plan took."""
+        self.spent: dict[str, float] = {}
+        self._stopwatch = stopwatch
         self._before: Snapshot | None = None
         self._intake = Intake()
         self._kept: dict[str, _Kept] = {}
 
     def plan(self, snapshot: Snapshot, now: int, config: Config | None = None) -> Plan:
         """As the function ``plan``; the same answer whatever was planned before."""
-        config = config or Config()
+        config, self.spent = config or Config(), {}
         before, self._before = self._before, None
         if before is None or not refresh(self._intake, before, snapshot):
             self._intake = take_in(snapshot)
             self._kept = {}
         intake = self._intake
-        strategies = {pool.name: pool for pool in snapshot.pools}
         refused = dict(intake.refused)
         groups: dict[str, tuple[Reason, ...]] = {
             key.removeprefix("group/"): (why,) for key, why in refused.items() if key.startswith("group/")
@@ -81,11 +83,13 @@ class Planner:
         for name, session in intake.sessions.items():
             if config.pools and name not in config.pools:
                 continue
-            kept = self._keep(session, name, strategies.get(name))
-            context = _prepare(session, name, snapshot, now, config, kept)
+            kept = self._keep(session, name, intake.pools.get(name))
+            context = _prepare(intake, name, snapshot, now, config, kept)
             for action in config.actions:
                 if runner := RUNNERS.get(action):
+                    began = self._stopwatch()
                     runner(context)
+                    self.spent[action] = self.spent.get(action, 0.0) + self._stopwatch() - began
             results.read(context)
             session.undo(0)
             kept.victims = context.victims
@@ -116,8 +120,9 @@ def _strategy(pool: NodePool) -> Strategy:
     )
 
 
-def _prepare(session: Session, pool: str, snapshot: Snapshot, now: int, config: Config, kept: _Kept) -> Context:
+def _prepare(intake: Intake, pool: str, snapshot: Snapshot, now: int, config: Config, kept: _Kept) -> Context:
     """Divide fairly and set up one pool's planning."""
+    session = intake.sessions[pool]
     sizes = [device_memory(state.node.gpu_memory) for state in session.nodes if state.gpus]
     smallest, largest = (min(sizes), max(sizes)) if sizes else (device_memory(0), device_memory(0))
     totals = totals_of(session.nodes)
@@ -142,7 +147,7 @@ def _prepare(session: Session, pool: str, snapshot: Snapshot, now: int, config: 
         node_count=len(snapshot.nodes),
         reclaim_protects=bool(config.reclaim_min_runtime)
         or any(queue.queue.reclaim_min_runtime for queue in session.queues.values()),
-        topologies={topology.name: topology for topology in snapshot.topologies},
+        topologies=intake.topologies,
         rooms=kept.rooms,
         victims=kept.victims,
     )

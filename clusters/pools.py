@@ -78,7 +78,7 @@ def overlaps(
     return [
         FieldError(
             "labelValue",
-            f"{len(names)} nodes would belong to this node pool and to {other!r}: {', '.join(sorted(names)[:5])}"
+            f"{len(names)} node{'s' if len(names) > 1 else ''} would belong to this node pool and to {other!r}: {', '.join(sorted(names)[:5])}"
             + (" and more" if len(names) > 5 else ""),
             f"{wanted.key}={wanted.value}",
         )

@@ -14,14 +14,19 @@ from access.guard import allow
 from access.idempotency import once
 from access.roles import Action
 from access.scoping import narrow
-from clusters.forms import ClusterForm
+from clusters.forms import ClusterForm, ClusterUpdateForm
 from clusters.models import Cluster
 from clusters.services import create_cluster, delete_cluster, deletion_impact, install_manifest, statuses
+from clusters.services.clusters import revoke_credentials, update_cluster
 from clusters.states import State
+from link import services as link
 from runai_cp.lib.errors import DomainError
 from runai_cp.lib.htmx import render_page
 from runai_cp.lib.paging import pages
 from runai_cp.lib.toasts import toast
+
+ARRIVED = 5
+"""Step of a cluster that has told of a node."""
 
 
 @allow(Action.CLUSTER_VIEW)
@@ -60,7 +65,7 @@ def _create_once(request: HttpRequest, form: ClusterForm) -> str:
         return 201, str(create_cluster(actor=request.actor, request=wanted).pk)  # type: ignore[attr-defined]
 
     key = form.cleaned_data["idempotency_key"] or str(uuid.uuid4())
-    body = json.dumps(["cluster", wanted.name, wanted.domain]).encode()
+    body = json.dumps(["cluster", wanted.name, wanted.domain, wanted.location]).encode()
     return str(once(actor_id=request.actor.id, key=key, request=body, run=run)[1])  # type: ignore[attr-defined]
 
 
@@ -70,17 +75,30 @@ def _one(request: HttpRequest, cluster_id: uuid.UUID) -> Cluster:
     return found
 
 
+def _arrival(cluster: Cluster) -> dict[str, Any]:
+    """How far a new cluster has come: 2 named, 3 its agent enrolled, 4 its first report is here, 5 a node was seen.
+
+    ``cluster`` from ``with_supply``.
+    """
+    alive = link.liveness([cluster.pk]).get(cluster.pk)
+    enrolled = alive.enrolled_at if alive else None
+    step = 5 if cluster.node_count else 4 if cluster.reported_at else 3 if enrolled else 2
+    return {"step": step, "enrolled_at": enrolled}
+
+
 @allow(Action.CLUSTER_VIEW)
 @require_GET
 def cluster_detail(request: HttpRequest, cluster_id: uuid.UUID) -> HttpResponse:
     cluster = _one(request, cluster_id)
     actor, path = request.actor, cluster.scope.path  # type: ignore[attr-defined]
+    arrival = _arrival(cluster)
     context = {
         "cluster": cluster,
         "status": statuses([cluster])[cluster.pk],
         "impact": deletion_impact(cluster) if actor.allows(Action.CLUSTER_DELETE, path) else None,
         "may_install": actor.allows(Action.CLUSTER_UPDATE, path),
-        "waiting": statuses([cluster])[cluster.pk].state == State.WAITING,
+        "arrival": arrival,
+        "waiting": arrival["step"] < ARRIVED,
     }
     return render_page(request, "clusters/cluster_detail.html", context, "live")
 
@@ -98,6 +116,35 @@ def cluster_manifest(request: HttpRequest, cluster_id: uuid.UUID) -> HttpRespons
         content_type="application/yaml",
         headers={"Content-Disposition": f'attachment; filename="runai-{name}.yaml"'},
     )
+
+
+@allow(Action.CLUSTER_UPDATE)
+@require_http_methods(["GET", "HEAD", "POST"])
+def cluster_edit(request: HttpRequest, cluster_id: uuid.UUID) -> HttpResponse:
+    """Name, place and safe mode."""
+    cluster = _one(request, cluster_id)
+    now = {"name": cluster.name, "location": cluster.location, "safe_mode": cluster.safe_mode}
+    form = ClusterUpdateForm(request.POST or None, initial=now)
+    if request.method == "POST" and form.is_valid():
+        try:
+            update_cluster(actor=request.actor, cluster=cluster, request=form.to_request())  # type: ignore[attr-defined]
+        except DomainError as error:
+            form.refuse(error)
+        else:
+            toast(request, f"{form.cleaned_data['name']} was changed")
+            return redirect("clusters:cluster_detail", cluster_id)
+    context = {"form": form, "cluster": cluster}
+    return render_page(request, "clusters/cluster_edit.html", context, status=422 if form.errors else 200)
+
+
+@allow(Action.CLUSTER_UPDATE)
+@never_cache
+@require_POST
+def cluster_rotate(request: HttpRequest, cluster_id: uuid.UUID) -> HttpResponse:
+    """Refuse the agent's present key, and answer the manifest that enrols it anew; workloads go on."""
+    cluster = _one(request, cluster_id)
+    revoke_credentials(actor=request.actor, cluster=cluster)  # type: ignore[attr-defined]
+    return cluster_manifest(request, cluster_id)
 
 
 @allow(Action.CLUSTER_DELETE)

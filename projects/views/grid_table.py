@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
@@ -132,15 +132,14 @@ def _units(keys: Iterable[str]) -> dict[str, Department | Project]:
 
 
 def _values(sheet: Sheet, units: dict[str, Department | Project]) -> Values:
-    found: Values = {}
-    for model, key in ((Department, "department"), (Project, "project")):
-        ids = [unit.pk for unit in units.values() if isinstance(unit, model)]
-        rows = Quota.objects.filter(**{f"{key}__in": ids}).order_by()
-        for owner, pool, value, held in rows.values_list(
-            f"{key}_id", "node_pool_id", sheet.column, sheet.held or sheet.column
-        ):
-            found[f"{key[0]}{owner}", pool] = (value, held if sheet.held else 0)
-    return found
+    projects = [unit.pk for unit in units.values() if isinstance(unit, Project)]
+    departments = [unit.pk for unit in units.values() if isinstance(unit, Department)]
+    rows = Quota.objects.filter(Q(project__in=projects) | Q(department__in=departments)).order_by()
+    columns = ("project_id", "department_id", "node_pool_id", sheet.column, sheet.held or sheet.column)
+    return {
+        (f"p{project}" if project else f"d{department}", pool): (value, held if sheet.held else 0)
+        for project, department, pool, value, held in rows.values_list(*columns)
+    }
 
 
 def _sums(sheet: Sheet, departments: list[int]) -> Values:

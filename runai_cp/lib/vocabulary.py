@@ -40,6 +40,9 @@ STATUS: dict[str, Look] = {
     "Not ready": Look("st-failed", "bad", "tinted"),
     "Cordoned": Look("st-cordoned", "wait", "tinted"),
     "Draining": Look("st-draining", "warn", "tinted"),
+    # node pools
+    "Empty": Look("st-unknown", "idle"),
+    "Unschedulable": Look("st-failed", "bad", "tinted"),
     # pods
     "Succeeded": Look("st-completed", "idle"),
 }

@@ -25,7 +25,9 @@ def addresses(site) -> list[str]:
         "/projects/", "/projects/quotas/", "/projects/quotas/?sheet=rank",
         f"/projects/{project.pk}/", f"/projects/{project.pk}/edit/", f"/projects/{project.pk}/delete/",
         "/projects/new/", "/departments/", f"/departments/{department.pk}/", "/clusters/", "/clusters/new/",
-        f"/clusters/{cluster.pk}/", f"/clusters/{site.scene.waiting.pk}/", "/nodes/", "/access/rules/",
+        f"/clusters/{cluster.pk}/", f"/clusters/{site.scene.waiting.pk}/", "/nodes/", "/node-pools/",
+        "/node-pools/new/", "/topologies/", "/topologies/new/",
+        f"/clusters/{cluster.pk}/edit/", "/access/rules/",
         "/access/rules/new/", "/access/users/", "/access/users/new/", "/access/roles/", "/access/applications/",
         "/audit/", "/account/",
     ]  # fmt: skip

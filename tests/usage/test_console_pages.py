@@ -34,7 +34,16 @@ def pages(scene) -> dict[str, int]:
         "/projects/",
         "/departments/",
     ]
-    lists += ["/clusters/", "/nodes/", "/access/rules/", "/access/users/", "/access/applications/", "/audit/"]
+    lists += [
+        "/clusters/",
+        "/nodes/",
+        "/node-pools/",
+        "/topologies/",
+        "/access/rules/",
+        "/access/users/",
+        "/access/applications/",
+        "/audit/",
+    ]
     others = [
         "/",
         "/?range=24h",
@@ -50,6 +59,8 @@ def pages(scene) -> dict[str, int]:
         f"/departments/{scene.departments['research'].pk}/edit/",
     ]
     others += [f"/clusters/{scene.cluster.pk}/", f"/clusters/{scene.waiting.pk}/", "/clusters/new/", "/projects/new/"]
+    others += ["/node-pools/new/", "/topologies/new/", f"/clusters/{scene.cluster.pk}/edit/"]
+    others += [f"/node-pools/{scene.cluster.node_pools.get(name='a100').pk}/edit/"]
     others += ["/departments/new/", "/access/rules/new/", "/access/users/new/", "/access/roles/", "/account/"]
     others += [f"/nodes/{scene.cluster.nodes.first().pk}/", "/palette/?q=a", "/palette/", "/scope/project/?q=vis"]
     return dict.fromkeys(lists, LIST_BUDGET) | dict.fromkeys(others, PAGE_BUDGET)

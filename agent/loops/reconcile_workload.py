@@ -42,6 +42,19 @@ ASK_AGAIN_S = 15.0
 AT_ONCE = 16
 """Requests of one workload at the same time."""
 _TOLD = {Phase.COMPLETED: "Normal", Phase.FAILED: "Warning", Phase.STOPPED: "Normal", Phase.DEGRADED: "Warning"}
+_TROUBLES = frozenset(
+    {
+        "ImagePullFailed",
+        "InvalidImageName",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+        "CreateRefused",
+        "NoQuotaInNodePool",
+        "NoProject",
+    }
+)
+"""Codes of what does not mend itself: told once, when it begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +89,8 @@ class Workloads:
         """Workload uid → pod name → facts."""
         self._groups_of: dict[str, dict[str, Obj]] = defaultdict(dict)
         self._made: dict[tuple[str, str, str], float] = {}
-        self._written: dict[str, WorkloadStatus] = {}
-        """Status last written, by uid: the cache may lag behind it."""
+        self._written: dict[str, tuple[WorkloadStatus, str]] = {}
+        """Status last written and the version it made, by uid, until the cache shows that version or a later one."""
         self.workloads: Store = informers.store(WORKLOAD)
         self._nodes: Store = informers.store(NODE)
         mine = f"{labels.MANAGED_BY}={labels.MANAGED_BY_OPERATOR}"
@@ -97,6 +110,10 @@ class Workloads:
             self._written.pop(uid, None)
             self._pods_of.pop(uid, None)
             self._groups_of.pop(uid, None)
+        elif change.new is not None:
+            uid = change.new["metadata"]["uid"]
+            if uid in self._written and _reached(change.new["metadata"]["resourceVersion"], self._written[uid][1]):
+                del self._written[uid]  # from here on the cache knows better: somebody else may have written since
         self._enqueue(change.key)
 
     def _pod_changed(self, change: Change) -> None:
@@ -158,7 +175,7 @@ class Workloads:
     def _view(self, obj: Obj) -> WorkloadView:
         written = self._written.get(obj["metadata"]["uid"])
         if written is not None:
-            obj = obj | {"status": to_dict(written)}
+            obj = obj | {"status": to_dict(written[0])}
         return read_workload(obj, self._project_of(obj["metadata"]["namespace"]), self._config())
 
     def _node_facts(self, pods: list[PodFacts]) -> dict[str, NodeFacts]:
@@ -256,30 +273,41 @@ class Workloads:
             return
 
     async def _write(self, view: WorkloadView, obj: Obj, status: WorkloadStatus) -> None:
-        old = to_dict(self._written[view.uid]) if view.uid in self._written else obj.get("status") or {}
+        old = to_dict(self._written[view.uid][0]) if view.uid in self._written else obj.get("status") or {}
         change = merge_patch(old, to_dict(status))
         if not change:
             return
+        body = {"status": change}
         try:
-            await self._kube.patch(WORKLOAD, view.name, view.namespace, body={"status": change}, subresource="status")
+            made = await self._kube.patch(WORKLOAD, view.name, view.namespace, body=body, subresource="status")
         except NotFound:  # deleted meanwhile
             return
-        self._written[view.uid] = status
+        self._remember(view.uid, status, str(made["metadata"].get("resourceVersion", "")))
         if status.phase != view.status.phase and status.phase in _TOLD:
-            await self._tell(view, status)
+            await self._tell(view, status, status.phase.value, _TOLD[status.phase])
+        elif (code := _trouble(status)) and code != _trouble(view.status):
+            await self._tell(view, status, code, "Warning")
 
-    async def _tell(self, view: WorkloadView, status: WorkloadStatus) -> None:
+    def _remember(self, uid: str, status: WorkloadStatus, version: str) -> None:
+        """Unless the watch was quicker than the answer."""
+        shown = self.workloads.by_uid(uid)
+        if shown is not None and not _reached(shown["metadata"]["resourceVersion"], version):
+            self._written[uid] = status, version
+        else:
+            self._written.pop(uid, None)
+
+    async def _tell(self, view: WorkloadView, status: WorkloadStatus, reason: str, kind: str) -> None:
         """An event for people. It may be lost."""
         stamp = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        name = f"{view.name[:200]}.{status.phase.lower()}.{int(self._now().timestamp() * 1000):x}"
+        name = f"{view.name[:200]}.{reason.lower()}.{int(self._now().timestamp() * 1000):x}"
         about = {"apiVersion": "run.ai/v1", "kind": "Workload", "name": view.name, "namespace": view.namespace}
         event = {
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {"name": name, "namespace": view.namespace},
             "involvedObject": about | {"uid": view.uid},
-            "type": _TOLD[status.phase],
-            "reason": status.phase.value,
+            "type": kind,
+            "reason": reason,
             "message": status.message[:1000],
             "source": {"component": "runai-operator"},
             "firstTimestamp": stamp,
@@ -290,6 +318,15 @@ class Workloads:
             await self._kube.create(event)
         except KubeError as error:
             log.info("event_lost", kind=EVENT.kind, workload=view.key, error=error.message)
+
+
+def _trouble(status: WorkloadStatus) -> str:
+    return next((reason.code for reason in status.reasons if reason.code in _TROUBLES), "")
+
+
+def _reached(shown: str, wanted: str) -> bool:
+    """Whether the version that a cache shows is ``wanted`` or a later one; API servers count them up."""
+    return shown == wanted or (shown.isdecimal() and wanted.isdecimal() and int(shown) >= int(wanted))
 
 
 def _first_pods(view: WorkloadView, decision: Decision) -> bool:

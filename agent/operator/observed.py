@@ -287,6 +287,8 @@ def _conditions(
     found = []
     for name, (true, reason) in states.items():
         text = excess if name == GPU_MEMORY_EXCEEDED else ""
+        if name == "Ready" and not true and finding.reasons:  # what people and programs that wait for it see
+            reason, text = finding.reasons[0].code, finding.message
         fresh = Condition(name, "True" if true else "False", reason, text)
         old = before.get(name)
         since = old.last_transition_time if old is not None and old.status == fresh.status else _stamp(now)

@@ -265,9 +265,11 @@ SETTLED = frozenset({"Running", "Completed", "Failed", "Stopped"})
 
 
 def silent(workloads: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Workloads that are neither up nor over and do not say why: no message, or no condition about it."""
+    """Workloads that are neither up nor over and do not say why: no sentence, or no condition about it. One for whose
+    pods the scheduler has just been asked has no reason yet."""
     for obj in workloads:
         status = obj.get("status") or {}
-        why = status.get("message") and status.get("conditions")
-        if status.get("phase") not in SETTLED and not why:
+        ready = {item.get("type"): item for item in status.get("conditions") or ()}.get("Ready") or {}
+        why = status.get("message") and (ready.get("message") or not status.get("reasons"))
+        if status.get("phase") not in SETTLED and not (why and ready):
             yield f"workload {obj['metadata']['name']} is {status.get('phase')} and says nothing"

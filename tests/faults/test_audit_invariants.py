@@ -98,7 +98,9 @@ def test_a_line_that_is_being_written_waits(tmp_path: Path) -> None:
     [
         ({}, True),
         ({"phase": "Pending"}, True),
-        ({"phase": "Pending", "message": "waits", "conditions": [{"type": "Scheduled"}]}, False),
+        ({"phase": "Pending", "message": "waits", "conditions": [{"type": "Scheduled"}]}, True),
+        ({"phase": "Pending", "message": "waits", "conditions": [{"type": "Ready", "message": "waits"}]}, False),
+        ({"phase": "Pending", "message": "w", "reasons": [{}], "conditions": [{"type": "Ready"}]}, True),
         ({"phase": "Running"}, False),
     ],
 )

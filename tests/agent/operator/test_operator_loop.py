@@ -235,3 +235,32 @@ async def test_an_operator_that_starts_again_does_nothing_when_all_is_done():
         await operator.settle()
     writes = {call: n for call, n in (kube.calls - before).items() if call[0] in ("create", "patch", "apply", "delete")}
     assert writes == {}
+
+
+async def test_a_status_that_somebody_else_wrote_is_put_right():
+    kube = FakeKube(project(), namespace("runai-vision"), workload())
+    async with operating(kube) as operator:
+        await operator.settle()
+        await play(kube, "hello-0", **running())
+        await operator.settle()
+        stale = {"phase": "Initializing", "message": "an operator that was paused says so"}
+        await kube.patch(WORKLOAD, "hello", "runai-vision", body={"status": stale}, subresource="status")
+        await operator.settle()
+        assert status(kube)["phase"] == "Running"
+        assert "paused" not in status(kube)["message"]
+
+
+async def test_a_trouble_is_told_once_as_an_event_and_on_the_condition():
+    waits = {"waiting": {"reason": "ImagePullBackOff", "message": "manifest unknown"}}
+    pulling = [{"name": "main", "ready": False, "restartCount": 0, "state": waits}]
+    kube = FakeKube(project(), namespace("runai-vision"), workload())
+    async with operating(kube) as operator:
+        await operator.settle()
+        await kube.bind("runai-vision", "hello-0", "n", uid=kube.all(POD)[0]["metadata"]["uid"])
+        for _ in range(2):
+            await play(kube, "hello-0", phase="Pending", containerStatuses=pulling)
+            await operator.settle()
+        events = [obj for obj in kube.objects.values() if obj["kind"] == "Event"]
+        assert [event["reason"] for event in events] == ["ImagePullFailed"]
+        ready = next(item for item in status(kube)["conditions"] if item["type"] == "Ready")
+        assert "manifest unknown" in ready["message"] and ready["reason"] == "ImagePullFailed"

@@ -75,6 +75,7 @@ def pod_problems(pod: Obj, space: Space, supply: Supply) -> list[str]:
             f"metadata.annotations[{names.GPU_FRACTION}]: given together with {names.GPU_RESOURCE} in "
             "resources.limits; ask for whole GPUs or for a share, not both"
         )
+    found += mig_problems(pod)
     queue = marks.get(names.QUEUE)
     if queue and space.queues and queue not in space.queues:
         found.append(
@@ -104,11 +105,50 @@ def sharing_problems(notes: Mapping[str, str], device_mib: int) -> list[str]:
         found.append(f"metadata.annotations[{names.GPU_MEMORY}]: give a fraction of a GPU or its memory, not both")
     if devices is not None and not (devices.isdecimal() and 0 < int(devices) <= 1024):
         found.append(_wrong(names.GPU_FRACTION_DEVICES, devices, "a whole number from 1 to 1024"))
+    found += _limits(notes, device_mib)
     if devices is not None and fraction is None and memory is None:
         found.append(
             f"metadata.annotations[{names.GPU_FRACTION_DEVICES}]: needs {names.GPU_FRACTION} or {names.GPU_MEMORY}"
         )
     return found
+
+
+def _limits(notes: Mapping[str, str], device_mib: int) -> list[str]:
+    """What a pod may use beyond its request: of the same kind, at least the request, at most the device."""
+    found = []
+    for key, of, most in (
+        (names.GPU_FRACTION_LIMIT, names.GPU_FRACTION, 1.0),
+        (names.GPU_MEMORY_LIMIT, names.GPU_MEMORY, float(device_mib or 10**9)),
+    ):
+        limit, request = notes.get(key), notes.get(of)
+        if limit is None:
+            continue
+        if request is None:
+            found.append(f"metadata.annotations[{key}]: needs {of}, of which it is the limit")
+        elif not _NUMBER.fullmatch(limit) or not 0 < float(limit) <= most:
+            found.append(_wrong(key, limit, f"a number above 0 and at most {most:g}"))
+        elif _NUMBER.fullmatch(request) and float(limit) < float(request):
+            found.append(_wrong(key, limit, f"at least the request, {request[:60]}"))
+    return found
+
+
+def mig_problems(pod: Obj) -> list[str]:
+    """A pod uses GPUs in one way: slices, whole devices or a share."""
+    notes = pod["metadata"].get("annotations") or {}
+    slices = sorted({name for item in _containers(pod) for name in _amounts(item) if name.startswith(names.MIG_PREFIX)})
+    others = [key for key in _SHARING[:2] if key in notes] + ([names.GPU_RESOURCE] if whole_gpus(pod) else [])
+    if not slices or not others:
+        return []
+    return [f"spec.containers: {slices[0]} given together with {others[0]}; ask for MIG slices or for the other"]
+
+
+def _containers(pod: Obj) -> list[Obj]:
+    return list((pod.get("spec") or {}).get("containers") or ())
+
+
+def _amounts(container: Obj) -> dict[str, object]:
+    resources = container.get("resources") or {}
+    return {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
 
 
 def _wrong(key: str, given: str, allowed: str) -> str:
@@ -143,11 +183,11 @@ def _shared_device(request: Request) -> list[Obj]:
     containers = _container_names(pod)
     index = containers.index(wanted) if wanted in containers else 0
     container = pod["spec"]["containers"][index]
-    own = {"NVIDIA_VISIBLE_DEVICES", "GPU_PORTION"}
+    own = {"NVIDIA_VISIBLE_DEVICES", "GPU_PORTION", "GPU_PORTION_LIMIT", "GPU_MEMORY_LIMIT_MIB"}
     rest = [item for item in container.get("env") or () if item.get("name") not in own]
     return [
         add(("metadata", "annotations", names.SHARED_GPU_CONFIG_MAP), name),
-        add(("spec", "containers", str(index), "env"), device_environment(name) + rest),
+        add(("spec", "containers", str(index), "env"), device_environment(name, notes) + rest),
     ]
 
 

@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import aiohttp
 import structlog
@@ -161,6 +161,7 @@ def _pod_fact(pod: Obj, gpu_memory: dict[str, int]) -> PodFact:
     elif request.gpu_memory and device_mib:
         gpus = round(1000 * request.gpu_memory / device_mib) * request.gpu_devices
     mib = request.gpu_memory * request.gpu_devices if request.gpu_memory else gpus * device_mib / 1000
+    allowed = max(mib, _limit_mib(notes, device_mib) * request.gpu_devices)
     return PodFact(
         uid=meta["uid"],
         namespace=meta["namespace"],
@@ -175,8 +176,18 @@ def _pod_fact(pod: Obj, gpu_memory: dict[str, int]) -> PodFact:
         cpu_limit_milli=_limits(spec, "cpu"),
         memory=request.memory,
         memory_limit=_limits(spec, "memory"),
+        gpu_memory_limit_bytes=round(allowed * _MIB),
         gpu_devices=tuple(filter(None, notes.get(labels.GPU_DEVICES, "").split(","))),
     )
+
+
+def _limit_mib(notes: Mapping[str, str], device_mib: int) -> float:
+    """MiB of each device that a pod may use; 0 where it names no limit of its own."""
+    try:
+        portion = float(notes.get(labels.GPU_FRACTION_LIMIT) or 0) * device_mib
+        return max(portion, float(notes.get(labels.GPU_MEMORY_LIMIT) or 0))
+    except ValueError:
+        return 0.0
 
 
 def _limits(spec: Obj, name: str) -> int:

@@ -50,6 +50,8 @@ class PodFact:
     cpu_limit_milli: int = 0
     memory: int = 0
     memory_limit: int = 0
+    gpu_memory_limit_bytes: int = 0
+    """Memory of its devices that it may use; 0: what it asked for."""
     gpu_devices: tuple[str, ...] = ()
     """Shared devices it was given, by index or UUID."""
 

@@ -87,7 +87,9 @@ def excesses(devices: Iterable[Device], pods: Sequence[PodFact]) -> dict[str, Ex
 
 
 def _per_device(fact: PodFact) -> float:
-    return fact.gpu_memory_bytes / max(1, len(fact.gpu_devices) or round(fact.gpu_milli / 1000))
+    return max(fact.gpu_memory_bytes, fact.gpu_memory_limit_bytes) / max(
+        1, len(fact.gpu_devices) or round(fact.gpu_milli / 1000)
+    )
 
 
 def idle_since(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 from agent.wire import labels as names
 
 Manifest = Mapping[str, Any]
+_MIG = re.compile(r"nvidia\.com/mig-(\d+)g\.\d+gb$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,14 @@ def gpu_milli(pod: Manifest) -> int:
         if count is None:
             count = (resources.get("requests") or {}).get(names.GPU_RESOURCE)
         total += number(str(count)) * 1000
+        total += sum(_mig_milli(name, amount) for name, amount in (resources.get("limits") or {}).items())
     return total
+
+
+def _mig_milli(name: str, amount: object) -> int:
+    """A slice ``mig-<g>g.<mem>gb`` counts as g GPUs, as in quotas (kai.md section 3.14)."""
+    match = _MIG.match(name)
+    return int(match[1]) * 1000 * number(str(amount)) if match else 0
 
 
 def _disruption(status: Manifest, condition: Manifest) -> str:

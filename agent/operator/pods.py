@@ -124,6 +124,10 @@ def _gpu_annotations(compute: Compute) -> dict[str, str]:
         found = {labels.GPU_MEMORY: str(compute.gpu_memory_mib)}
     else:
         return {}
+    if compute.gpu_portion_limit_milli is not None:
+        found[labels.GPU_FRACTION_LIMIT] = f"{compute.gpu_portion_limit_milli / 1000:.3f}".rstrip("0").rstrip(".")
+    if compute.gpu_memory_limit_mib is not None:
+        found[labels.GPU_MEMORY_LIMIT] = str(compute.gpu_memory_limit_mib)
     if compute.gpu_devices > 1:
         found[labels.GPU_FRACTION_DEVICES] = str(compute.gpu_devices)
     return found
@@ -212,7 +216,7 @@ def _container(view: WorkloadView, name: str, index: int) -> Object:
     spec, compute = view.spec, view.compute_of(index)
     master = spec.master if view.gang and index == 0 and spec.master is not None else RoleSpec()
     own = bool(master.command or master.args)
-    devices = device_environment(config_map_name(name)) if shares_gpu(compute) else []
+    devices = device_environment(config_map_name(name), _gpu_annotations(compute)) if shares_gpu(compute) else []
     container: Object = {
         "name": CONTAINER,
         "image": master.image or spec.image,
@@ -305,6 +309,8 @@ def _resources(compute: Compute, defaults: Defaults) -> Object:
     for name, amount in wanted.items():
         if name not in limits:
             requests.setdefault(name, amount)
+    for name, count in (compute.extended_resources or {}).items():
+        requests[name] = limits[name] = str(count)
     if compute.gpu_devices and not shares_gpu(compute):
         requests[labels.GPU_RESOURCE] = limits[labels.GPU_RESOURCE] = str(compute.gpu_devices)
     return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}

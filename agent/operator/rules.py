@@ -153,3 +153,22 @@ def _limits(spec: WorkloadSpec) -> list[str]:
     if spec.readiness_path is not None and not (spec.readiness_path.startswith("/") and spec.ports):
         found.append(f"spec.readinessPath: {spec.readiness_path!r} given, needed are a path from / on and a port")
     return found
+
+
+def limit_problems(compute: Compute, where: str) -> list[str]:
+    """Mistakes in what a pod may use of a device beyond its request."""
+    found = []
+    for unit, request, limit, most in (
+        ("PortionLimitMilli", compute.gpu_portion_milli, compute.gpu_portion_limit_milli, 1000),
+        ("MemoryLimitMib", compute.gpu_memory_mib, compute.gpu_memory_limit_mib, None),
+    ):
+        if limit is None:
+            continue
+        field = f"{where}.gpu{unit}"
+        if request is None:
+            found.append(f"{field}: {limit} given without a request of the same kind")
+        elif limit < request:
+            found.append(f"{field}: {limit} given, below the request of {request}")
+        elif most is not None and limit > most:
+            found.append(f"{field}: {limit} given, at most {most} are allowed")
+    return found

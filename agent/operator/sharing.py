@@ -4,7 +4,7 @@ tells a pod which device it got. Pure; ``agent.loops.reservations`` makes them."
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent.wire import labels as names
@@ -101,9 +101,13 @@ def config_map_name(pod: str) -> str:
     return f"{pod[: _CONFIG_MAP_MOST - len(suffix) - 9].rstrip('-.')}-{digest}{suffix}"
 
 
-def device_environment(config_map: str) -> list[Obj]:
-    """Variables of the container that uses the device: the kubelet waits for the ConfigMap, binding makes it."""
-    return [
+def device_environment(config_map: str, notes: Mapping[str, str]) -> list[Obj]:
+    """Variables of the container that uses the device: the kubelet waits for the ConfigMap, binding makes it.
+
+    ``notes``: the pod's annotations; a limit beyond the request is told as it was given."""
+    limits = {"GPU_PORTION_LIMIT": names.GPU_FRACTION_LIMIT, "GPU_MEMORY_LIMIT_MIB": names.GPU_MEMORY_LIMIT}
+    told = [{"name": name, "value": notes[key]} for name, key in limits.items() if key in notes]
+    return told + [
         {"name": name, "valueFrom": {"configMapKeyRef": {"name": config_map, "key": name}}}
         for name in ("NVIDIA_VISIBLE_DEVICES", "GPU_PORTION")
     ]

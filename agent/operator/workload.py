@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,9 +12,9 @@ from typing import Any
 
 from agent.operator.facts import moment
 from agent.operator.load import Load, read_load
-from agent.operator.rules import environment_problems, problems_of_parts
+from agent.operator.rules import environment_problems, limit_problems, problems_of_parts
 from agent.wire import labels as names
-from agent.wire.codec import from_dict
+from agent.wire.codec import from_dict, to_dict
 from agent.wire.config import ClusterConfig
 from agent.wire.objects import (
     DEFAULT_BACKOFF_LIMIT,
@@ -152,7 +153,7 @@ class WorkloadView:
 
     @property
     def template(self) -> str:
-        """Hash of what a change of makes new pods necessary."""
+        """Hash of what a change of makes new pods necessary. Of what is set: a new kind of field changes nothing."""
         spec = self.spec
         parts: list[object] = [
             spec.image,
@@ -161,9 +162,13 @@ class WorkloadView:
             spec.args,
             spec.working_dir,
             spec.environment,
+            spec.compute,
+            spec.ports,
+            spec.storage,
+            spec.readiness_path,
+            spec.shared_memory_mib,
         ]
-        parts += [spec.compute, spec.ports, spec.storage, spec.readiness_path, spec.shared_memory_mib]
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:10]
+        return hashlib.sha256(json.dumps(to_dict(parts), sort_keys=True).encode()).hexdigest()[:10]
 
     @property
     def minimum(self) -> int:
@@ -349,6 +354,14 @@ def _compute_problems(compute: Compute, where: str = "spec.compute") -> list[str
         found.append(f"{where}.gpuMemoryMib: {memory} given, must be at least 1")
     if portion is not None and memory is not None:
         found.append(f"{where}.gpuMemoryMib: give a portion of each device or its memory, not both")
+    found += limit_problems(compute, where)
+    for resource, count in (compute.extended_resources or {}).items():
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            found.append(
+                f"{where}.extendedResources[{resource}]: {count!r} given, must be a whole number of at least 0"
+            )
+        elif "/" not in resource or resource == names.GPU_RESOURCE:
+            found.append(f"{where}.extendedResources: {resource!r} given, needed is a name such as vendor.com/device")
     for name, request, limit in (
         ("cpuLimitMilli", compute.cpu_milli, compute.cpu_limit_milli),
         ("memoryLimitBytes", compute.memory_bytes, compute.memory_limit_bytes),

@@ -41,6 +41,9 @@ POD_GROUP_NAME = "pod-group-name"
 SUBGROUP_NAME = "kai.scheduler/subgroup-name"
 GPU_FRACTION = "gpu-fraction"
 GPU_MEMORY = "gpu-memory"
+GPU_FRACTION_LIMIT = "gpu-fraction-limit"
+GPU_MEMORY_LIMIT = "gpu-memory-limit"
+"""What a pod may use of each device beyond its request, while nobody else needs it."""
 GPU_FRACTION_DEVICES = "gpu-fraction-num-devices"
 GPU_GROUP = "runai-gpu-group"
 RECEIVED_RESOURCE_TYPE = "received-resource-type"
@@ -58,6 +61,7 @@ SIMULATED_GPUS = "local.run.ai/simulated-gpus"
 """On nodes whose GPUs exist in name only: nobody there can say which device a pod was given, so we number them."""
 
 GPU_RESOURCE = "nvidia.com/gpu"
+MIG_PREFIX = "nvidia.com/mig-"
 SCHEDULER_NAMES = ("runai-scheduler", "kai-scheduler")
 DEFAULT_SCHEDULER_NAME = "runai-scheduler"
 

@@ -189,10 +189,16 @@ class Compute:
     """Portion of each device, 1..999; whole devices leave it out."""
     gpu_memory_mib: int | None = None
     """MiB of each device; excludes ``gpu_portion_milli``."""
+    gpu_portion_limit_milli: int | None = None
+    """It may use up to so much of each device while nobody else needs it, 1..1000; the request alone is accounted."""
+    gpu_memory_limit_mib: int | None = None
+    """The same in MiB, where the request is in MiB."""
     cpu_milli: int | None = None
     cpu_limit_milli: int | None = None
     memory_bytes: int | None = None
     memory_limit_bytes: int | None = None
+    extended_resources: dict[str, int] | None = None
+    """Other countable resources by name, such as MIG slices (``nvidia.com/mig-1g.10gb``) and network devices."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 
-from access.models import Scope, SubjectKind, User
+from access.models import Scope
 from access.models.user import Theme
 from access.roles import ROLE_TITLES
 from runai_cp.lib.console_forms import ConsoleForm
@@ -99,24 +99,6 @@ class UserForm(ConsoleForm):
         super().__init__(*args, **kwargs)
         self.fields["scope"].queryset = scopes  # type: ignore[attr-defined]
         self.fields["scope"].label_from_instance = scope_label  # type: ignore[attr-defined]
-
-
-class RuleForm(ConsoleForm):
-    FIELDS_OF = {"subjectId": "subject"}
-
-    subject = forms.ModelChoiceField(
-        label="Who", queryset=User.objects.order_by("email"), to_field_name="email", empty_label=None
-    )
-    role = forms.ChoiceField(label="Role", choices=list(ROLE_TITLES.items()), initial="researcher")
-    scope = forms.ModelChoiceField(label="Scope", queryset=Scope.objects.none(), empty_label=None)
-
-    def __init__(self, *args: Any, scopes: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["scope"].queryset = scopes  # type: ignore[attr-defined]
-        self.fields["scope"].label_from_instance = scope_label  # type: ignore[attr-defined]
-
-    def subject_kind(self) -> str:
-        return SubjectKind.USER
 
 
 def scope_label(scope: Scope) -> str:

@@ -4,8 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import Case, CharField, F, Q, QuerySet, Value, When
-from django.db.models.functions import Cast, Coalesce
+from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 from rest_framework.request import Request
@@ -18,6 +17,7 @@ from access.filters import AUDIT
 from access.grants import Actor
 from access.models import AuditEntry
 from access.roles import Action
+from access.selections import visible_entries
 from access.services.audit import record
 from runai_cp.lib.errors import FieldError, Invalid
 from runai_cp.lib.export import csv_lines
@@ -38,26 +38,6 @@ COLUMNS = (
     "entity_id",
     "request_id",
 )
-
-
-def visible_entries(actor: Actor) -> QuerySet[AuditEntry]:
-    """Entries of scopes the actor may audit; those without a scope are the tenant's own."""
-    paths = actor.paths(Action.AUDIT_VIEW)
-    reach = Q(pk=None)
-    for path in paths:
-        reach |= Q(scope_path__startswith=path)
-    if any(path.count("/") == 2 for path in paths):
-        reach |= Q(scope_path="")
-    people = When(actor_kind="user", then=Value("User"))
-    worked = When(result="success", then=Value("Succeeded"))
-    return AuditEntry.objects.filter(reach).annotate(
-        subject_type=Case(people, default=Value("App"), output_field=CharField()),
-        outcome=Case(worked, default=Value("Failed"), output_field=CharField()),
-        ip_text=Coalesce(Cast(F("source_ip"), CharField()), Value("")),
-        cluster_name=Case(
-            When(entity_type="cluster", then=F("entity_name")), default=Value(""), output_field=CharField()
-        ),
-    )
 
 
 def asked(request: Request, actor: Actor) -> tuple[QuerySet[AuditEntry], Any]:

@@ -7,12 +7,13 @@ from rest_framework.response import Response
 
 from access.api import shapes
 from access.api.base import ApiView
-from access.api.rules import rule_shapes, with_columns
+from access.api.rules import rule_shapes
 from access.filters import RULES
 from access.guard import SIGNED_IN
 from access.models import AccessRule, GroupMember, Role, Scope, ScopeKind, SubjectKind
 from access.resources import RESOURCES, VERBS, action_for, permissions
 from access.roles import PERMISSION_SETS, PREDEFINED, Action
+from access.selections import with_columns
 from access.services import roles
 from runai_cp.lib.api import body
 from runai_cp.lib.errors import FieldError, Invalid, NotFound

@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, CharField, F, IntegerField, Q, QuerySet, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.utils.dateparse import parse_datetime
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,6 +15,7 @@ from access.filters import RULES
 from access.grants import Actor, ancestors
 from access.models import AccessRule, Scope, ScopeKind, SubjectKind
 from access.roles import PREDEFINED, Action
+from access.selections import visible_rules
 from access.services import rules
 from access.services.projection import phases
 from access.services.roles import find_role
@@ -43,30 +43,6 @@ RULE = {
     "expiresAt": MOMENT,
 }
 BATCH = {"roleId*": WHOLE, "expiresAt": MOMENT, "subjects*": ANY_OBJECTS, "scopes*": ANY_OBJECTS}
-
-
-def visible_rules(actor: Actor, *, removed: bool = False) -> QuerySet[AccessRule]:
-    """Rules on scopes whose rules the actor may see, with the columns that ``RULES`` filters by."""
-    rows = AccessRule.ever.all() if removed else AccessRule.objects.get_queryset().in_force()
-    paths = actor.paths(Action.ACCESS_RULE_VIEW)
-    if not any(path.count("/") == 2 for path in paths):  # else the root is theirs, and with it every rule
-        reach = Q(pk=None)
-        for path in paths:
-            reach |= Q(path__startswith=path)
-        # Scopes are hundreds, rules tens of thousands: the prefixes are compared with the former.
-        rows = rows.filter(scope__in=Scope.objects.filter(reach))
-    return with_columns(rows.select_related("scope", "custom_role"))
-
-
-def with_columns(rows: QuerySet[AccessRule]) -> QuerySet[AccessRule]:
-    titles = [When(role=key, then=Value(role.title)) for key, role in PREDEFINED.items()]
-    numbers = [When(role=key, then=Value(role.id)) for key, role in PREDEFINED.items()]
-    program = When(subject_kind=SubjectKind.APPLICATION, then=Value("service-account"))
-    return rows.annotate(
-        role_title=Coalesce(F("custom_role__name"), Case(*titles, default=F("role"), output_field=CharField())),
-        role_id=Coalesce(F("custom_role_id"), Case(*numbers, default=Value(0), output_field=IntegerField())),
-        subject_type=Case(program, default=F("subject_kind"), output_field=CharField()),
-    )
 
 
 class AccessRulesView(ApiView):

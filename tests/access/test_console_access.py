@@ -115,9 +115,10 @@ def test_the_scope_menu_links_stay_on_this_host(acme):
 def test_a_rule_is_made_and_removed_in_the_console(acme):
     root = Scope.objects.get(kind="tenant")
     client = acme.browser()
-    made = client.post("/access/rules/new/", {"subject": "bob@example.test", "role": "viewer", "scope": root.pk})
+    form = {"kind": "user", "who": "bob@example.test", "role": "viewer", "scope": root.pk}
+    made = client.post("/access/rules/new/", form)
     assert made.status_code == 302
     assert "bob@example.test" in client.get("/access/rules/").content.decode()
-    again = client.post("/access/rules/new/", {"subject": "bob@example.test", "role": "viewer", "scope": root.pk})
+    again = client.post("/access/rules/new/", form)
     assert again.status_code == 422
     assert b"already" in again.content

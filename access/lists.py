@@ -1,0 +1,183 @@
+"""One list for every console page: ``render_list`` draws a ``Table`` over a QuerySet, answers its exports, knows the
+person's saved views; ``run_bulk`` does one act on many rows and tells of each.
+
+Rooms above use it as the lists of this room do: docs/console.md.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+from django.db.models import QuerySet
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    QueryDict,
+    StreamingHttpResponse,
+)
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django_tenants.utils import schema_context
+
+from access.models import SavedView
+from access.services.audit import record
+from runai_cp.lib.errors import DomainError
+from runai_cp.lib.export import csv_lines
+from runai_cp.lib.htmx import render_page
+from runai_cp.lib.renderers import ENCODER
+from runai_cp.lib.tables import Asked, Bulk, Table, as_filter
+
+BULK_MOST = 1000
+"""Rows of one bulk act."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a bulk act did to one row; ``error`` is empty where it worked."""
+
+    name: str
+    error: str = ""
+
+
+def render_list(
+    request: HttpRequest,
+    table: Table,
+    rows: "QuerySet[Any]",
+    template: str,
+    context: Mapping[str, Any] | None = None,
+    *,
+    bulk: tuple[Bulk, ...] = (),
+    bulk_url: str = "",
+    partial: str | None = None,
+    dress: Callable[[list[Any]], Any] | None = None,
+) -> HttpResponseBase:
+    """The page, or the file that ``?export=csv|json`` asks for. ``rows`` is already what the actor may see.
+
+    ``template`` includes ``components/list.html``. ``dress`` is given the rows of the page at once, to add to them
+    what would be a query a row. ``bulk`` acts are posted to ``bulk_url``; offer only what the actor may do.
+    """
+    kind = request.GET.get("export")
+    asked = table.ask(request.GET)
+    if kind in ("csv", "json"):
+        return _file(request, asked, rows, kind)
+    if request.GET.get("by"):
+        return HttpResponseRedirect(request.path + _turned_on(asked))
+    found, page = asked.shown(rows)
+    if dress is not None:
+        dress(list(found))
+    values = {
+        "list": asked,
+        "table": table,
+        "rows": [(table.row_id(row), table.row_name(row), row) for row in found],
+        "pages": page,
+        "bulk": bulk,
+        "bulk_url": bulk_url,
+        "views": _views(request, table),
+    }
+    return render_page(request, template, {**(context or {}), **values}, partial)
+
+
+def run_bulk(
+    request: HttpRequest,
+    table: Table,
+    rows: "QuerySet[Any]",
+    act: Callable[[Any], object],
+    *,
+    label: str,
+    back: str,
+) -> HttpResponse:
+    """Do ``act`` on the ticked rows (``ids``), or on all that match (``every`` with the list's ``query``).
+
+    Each row is an act of its own: what one refuses stops no other, and the page tells of every row. Safe to repeat:
+    rows that are gone are not found. ``back`` is the list's path.
+    """
+    chosen = _chosen(request, table, rows)
+    outcomes = [_outcome(table, row, act) for row in chosen]
+    failed = sum(1 for item in outcomes if item.error)
+    query = request.POST.get("query", "")
+    context = {
+        "outcomes": outcomes,
+        "failed": failed,
+        "done": len(outcomes) - failed,
+        "label": label,
+        "noun": table.noun,
+        "back": f"{back}?{query}" if query else back,
+    }
+    return render(request, "components/bulk_results.html", context, status=207 if failed else 200)
+
+
+def back_to(request: HttpRequest, fallback: str) -> str:
+    """Where a form came from (``back``), if that is an address of this console."""
+    wanted = request.POST.get("back", "")
+    return wanted if url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) else fallback
+
+
+def _chosen(request: HttpRequest, table: Table, rows: "QuerySet[Any]") -> list[Any]:
+    if request.POST.get("every") == "yes":
+        return list(table.ask(QueryDict(request.POST.get("query", ""))).matching(rows)[:BULK_MOST])
+    wanted = [text for text in request.POST.get("ids", "").split(",") if text][:BULK_MOST]
+    field = rows.model._meta.pk
+    good = [value for text in wanted if (value := _as_key(field, text)) is not None]
+    return list(table.listing.ordered(rows.filter(pk__in=good), table.ask(QueryDict("")).query))
+
+
+def _as_key(field: Any, text: str) -> Any:
+    try:
+        return field.to_python(text)
+    except Exception:  # whatever a field says of text that is no key of its kind
+        return None
+
+
+def _outcome(table: Table, row: Any, act: Callable[[Any], object]) -> Outcome:
+    name = table.row_name(row)
+    try:
+        act(row)
+    except DomainError as error:
+        return Outcome(name, error.message)
+    return Outcome(name)
+
+
+def _turned_on(asked: Asked) -> str:
+    """A text filter comes as two fields of a form: ``by`` and ``value``."""
+    made = as_filter(asked.table, asked.params.get("by", ""), asked.params.get("value", "").strip()[:200])
+    return asked.address(f=[*asked.params.getlist("f"), made] if made else asked.params.getlist("f"), page=None)
+
+
+def _views(request: HttpRequest, table: Table) -> list[SavedView]:
+    actor = request.actor  # type: ignore[attr-defined]
+    return list(SavedView.objects.filter(owner_id=actor.id, page=table.key).order_by("name"))
+
+
+def _file(request: HttpRequest, asked: Asked, rows: "QuerySet[Any]", kind: str) -> StreamingHttpResponse:
+    """All matches, streamed; who took them away is written down first."""
+    actor, key, schema = request.actor, asked.table.key, connection.schema_name  # type: ignore[attr-defined]
+    record(actor=actor, action="export", entity_type="list", entity_name=key, after={"query": asked.kept, "as": kind})
+    found = _records(asked, rows, schema)
+    lines = csv_lines([item.key for item in asked.table.columns], found) if kind == "csv" else _json(found)
+    name = f"{key}-{timezone.now():%Y%m%dT%H%M%SZ}.{kind}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    media = "text/csv; charset=utf-8" if kind == "csv" else "application/json"
+    return StreamingHttpResponse(lines, content_type=media, headers=headers)
+
+
+def _records(asked: Asked, rows: "QuerySet[Any]", schema_name: str) -> Iterator[dict[str, Any]]:
+    """The answer is read after the request has left the tenant: each chunk enters its schema again."""
+    chunks = asked.chunks(rows)
+    while True:
+        with schema_context(schema_name):
+            chunk = next(chunks, None)
+            records = None if chunk is None else [asked.record(row) for row in chunk]
+        if records is None:
+            return
+        yield from records
+
+
+def _json(rows: Iterator[dict[str, Any]]) -> Iterator[bytes]:
+    yield b"["
+    for index, row in enumerate(rows):
+        yield (b",\n" if index else b"\n") + ENCODER.encode(row)
+    yield b"\n]\n"

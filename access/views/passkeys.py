@@ -1,5 +1,8 @@
 """Add a passkey, and sign in with one."""
 
+from collections.abc import Callable
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
@@ -69,7 +72,7 @@ def login_passkey(request: HttpRequest) -> HttpResponse:
     return to_step(entry.factor_shown(request=request, now=now), now.back)
 
 
-def _options(ask) -> HttpResponse:  # type: ignore[no-untyped-def]
+def _options(ask: Callable[[], dict[str, Any]]) -> HttpResponse:
     try:
         return JsonResponse(ask())
     except DomainError as error:

@@ -60,7 +60,7 @@ function append(data) {
 }
 
 async function read() {
-  const answer = await fetch(`${box.dataset.read}?stream=${stream}&offset=${offset}`, { headers: { 'HX-Request': 'true' }, cache: 'no-store' });
+  const answer = await fetch(`${box.dataset.read}?stream=${stream}&offset=${offset}`, { headers: { 'HX-Request': 'true', 'X-Live': '1' }, cache: 'no-store' });
   if (answer.status === 401) { toLogin(); return; }
   if (!answer.ok) { note('The log cannot be read now; trying again.'); timer = setTimeout(read, 4000); return; }
   const piece = await answer.json();

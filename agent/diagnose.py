@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 
 from agent import crds
-from agent.kube.errors import KubeError, NotFound
+from agent.kube.errors import KubeError
 from agent.kube.protocol import Kube, Obj
 from agent.kube.resources import ACCESS_REVIEW, CONFIG_MAP, CRD, NAMESPACE, NODE, POD, STORAGE_CLASS, Resource
 from agent.operator.prerequisites import Cluster, Finding, findings
@@ -88,7 +88,7 @@ async def _link_error(kube: Kube) -> str | None:
     """Whether the control plane answers at the address of the install; None where there is none yet."""
     try:
         data = (await kube.get(CONFIG_MAP, wire.LINK_CONFIG_MAP, labels.NAMESPACE)).get("data") or {}
-    except NotFound:
+    except KubeError:  # not installed yet, or not for this user to see: the rights are a finding of their own
         return None
     try:
         tls = ssl.create_default_context(cadata=data.get("ca.crt") or None)

@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from agent import install
+from agent.kube.cache import Change
 from agent.kube.client import KubeClient
 from agent.kube.errors import Invalid, NotFound
 from agent.kube.resources import NAMESPACE, POD, QUEUE, WORKLOAD
+from agent.kube.watch import Informer
 from agent.wire.install import crd_text, render_manifest
 from agent.wire.labels import WORKLOAD_NAME
 from bench import _main_webhook
@@ -124,13 +126,11 @@ class Plant:
         await self.kube.delete(WORKLOAD, "probe", SPACE)
         return False
 
-    async def watch(self) -> None:
-        version = (await self.kube.list(POD, SPACE)).resource_version
-        async for event in self.kube.watch(POD, SPACE, resource_version=version):
-            if event.type == "ADDED":
-                name = event.object["metadata"]["labels"].get(WORKLOAD_NAME, "")
-                self.created.setdefault(name, time.monotonic())
-                self.pods[name] += 1
+    def see(self, change: Change) -> None:
+        if change.old is None:
+            name = change.current["metadata"]["labels"].get(WORKLOAD_NAME, "")
+            self.created.setdefault(name, time.monotonic())
+            self.pods[name] += 1
 
     async def all_created(self, names: list[str]) -> bool:
         deadline = time.monotonic() + WITHIN_S
@@ -159,7 +159,10 @@ async def plant() -> AsyncIterator[Plant]:
             found = Plant(made, kube)
             try:
                 await found.furnish()
-                watching = asyncio.create_task(found.watch())
+                informer = Informer(kube, POD, SPACE)
+                informer.store.on_change(found.see)
+                watching = asyncio.create_task(informer.run())
+                await informer.synced()
                 yield found
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)

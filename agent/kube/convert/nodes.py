@@ -10,6 +10,7 @@ from agent.domain.constraints import Taint
 from agent.domain.nodes import DEFAULT_POOL, Node, NodePool, Topology, Usage
 from agent.domain.quantities import LARGEST
 from agent.kube import quantity
+from agent.kube.convert.capacity import room_of
 from agent.wire.labels import GPU_RESOURCE
 
 Obj = dict[str, Any]
@@ -39,10 +40,11 @@ def pool_of(labels: Mapping[str, str], rules: Sequence[PoolRule], label: str) ->
 
 
 def node_of(obj: Obj, pool: str, foreign: Usage = NO_USAGE) -> Node:
-    """``foreign``: what pods of other schedulers take there. Amounts that make no sense count as nothing."""
+    """``foreign``: what pods of other schedulers take there. Amounts that make no sense count as nothing, and what a
+    node offers beyond its capacity does not count."""
     meta, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
     labels = meta.get("labels") or {}
-    room = status.get("allocatable") or {}
+    room, _ = room_of(status)
     others = {name: _amount(value) for name, value in room.items() if name not in _PLAIN}
     taints = tuple(
         Taint(item.get("key", ""), item.get("value") or "", item.get("effect", "")) for item in spec.get("taints") or ()

@@ -12,6 +12,7 @@ from agent.grouping.kinds import Kinds, rule_of
 from agent.grouping.owners import Owner, Reference, chain, controller_of
 from agent.grouping.rules import Group, group_of, must_read, subgroup_of
 from agent.kube.cache import Change
+from agent.kube.convert.capacity import room_of
 from agent.kube.convert.constraints import named_objects
 from agent.kube.convert.groups import Priorities
 from agent.kube.convert.pods import is_finished, usage_of
@@ -75,8 +76,17 @@ class Mirror:
     # -- changes -----------------------------------------------------------------------------------------------------
 
     def on_node(self, change: Change) -> None:
+        self._note_lie(change)
         if self.supply.on_node(change):
             self._wake()
+
+    def _note_lie(self, change: Change) -> None:
+        """A node that offers more than it has is used for what it has, and told."""
+        _, wrong = room_of((change.new or {}).get("status") or {})
+        if wrong is not None:
+            self.demand.refused[f"node/{change.key}"] = wrong
+        else:
+            self.demand.refused.pop(f"node/{change.key}", None)
 
     def on_node_pool(self, change: Change) -> None:
         self.supply.on_node_pool(change)

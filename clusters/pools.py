@@ -78,12 +78,16 @@ def overlaps(
     return [
         FieldError(
             "labelValue",
-            f"{len(names)} node{'s' if len(names) > 1 else ''} would belong to this node pool and to {other!r}: {', '.join(sorted(names)[:5])}"
+            f"{_counted(len(names))} would belong to this node pool and to {other!r}: {', '.join(sorted(names)[:5])}"
             + (" and more" if len(names) > 5 else ""),
             f"{wanted.key}={wanted.value}",
         )
         for other, names in sorted(shared.items())
     ]
+
+
+def _counted(nodes: int) -> str:
+    return "1 node" if nodes == 1 else f"{nodes} nodes"
 
 
 def is_own_label(key: str) -> bool:

@@ -25,7 +25,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "worker": ("celery", "-A", "runai_cp.celery", "worker", "--pool", "threads", "--concurrency", "4",
                "--loglevel", "INFO", "--without-gossip", "--without-mingle"),
     "beat": ("celery", "-A", "runai_cp.celery", "beat", "--loglevel", "INFO", "--pidfile", ""),
-    "migrate": ("python", "manage.py", "migrate_schemas"),
+    "migrate": ("python", "manage.py", "migrate_schemas", "--shared"),
+    "migrate_tenants": ("python", "manage.py", "migrate_tenants"),
 }  # fmt: skip
 """What runs, without addresses, certificates and files: those differ from machine to machine."""
 

@@ -135,7 +135,8 @@ class Stack:
             return
         self.say("migrating the database")
         control_plane.manage(place, "migrate_schemas", "--shared")
-        control_plane.manage(place, "migrate_schemas", "--tenant")
+        missing = max(0, self.options.tenants - len(self.state.get("tenants", {})))
+        control_plane.manage(place, "migrate_tenants", "--spares", str(missing))
         self.state.set(migrated=fingerprint)
 
     # --- the clusters

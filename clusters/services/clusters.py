@@ -245,5 +245,13 @@ def not_leaving(cluster: Cluster, *, reading: bool = False) -> None:
     """
     if cluster.delete_requested_at is not None:
         raise Conflict(f"The cluster {cluster.name} is being deleted.")
-    if cluster.safe_mode and not reading:
+    if not reading:
+        not_safe(cluster)
+
+
+def not_safe(cluster: Cluster) -> None:
+    """Raises ``Conflict`` for a cluster in safe mode. Every order of a person to it asks this first; rights are the
+    exception: what is taken from somebody is taken everywhere at once.
+    """
+    if cluster.safe_mode:
         raise Conflict(f"The cluster {cluster.name} is in safe mode: it can be looked at, and not changed from here.")

@@ -49,6 +49,7 @@ def create_topology(*, actor: Actor, cluster: Cluster, name: str, levels: tuple[
 def delete_topology(*, actor: Actor, topology: NetworkTopology) -> None:
     """Raises ``Conflict`` while a node pool refers to it."""
     require(actor, Action.NODE_POOL_UPDATE, topology.cluster.scope)
+    not_leaving(topology.cluster)
     pools = list(topology.node_pools.order_by("name").values_list("name", flat=True))
     if pools:
         raise Conflict(f"The network topology {topology.name} belongs to the node pools {', '.join(pools)}.")

@@ -9,7 +9,8 @@ from access.grants import Actor
 from access.roles import Action
 from access.services.audit import record
 from agent.wire.objects import UNLIMITED, PoolQuota
-from clusters.models import NodePool
+from clusters.models import Cluster, NodePool
+from clusters.services.clusters import not_leaving
 from projects.documents import publish_all
 from projects.models import Department, Project, Quota
 from projects.quotas import DEFAULT_RANK, MAX_WEIGHT_MILLI
@@ -66,6 +67,8 @@ def reset_quotas(
     unknown = sorted(set(pool_ids) - pools)
     if unknown:
         raise Invalid(FieldError("nodePoolIds", "must be node pools of the cluster", unknown))
+    for cluster in Cluster.objects.filter(pk=cluster_id).select_related("scope"):
+        not_leaving(cluster)
     may = Action.PROJECT_UPDATE if model is Project else Action.DEPARTMENT_UPDATE
     units = model.objects.visible_to(actor, may).filter(cluster_id=cluster_id)
     if department is not None:

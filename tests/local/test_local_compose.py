@@ -32,8 +32,8 @@ def test_a_service_runs_the_local_command(compose: dict[str, Any], name: str) ->
 
 
 def test_migrate_does_shared_then_tenants(compose: dict[str, Any]) -> None:
-    program = " ".join(COMMANDS["migrate"])
-    assert compose["services"]["migrate"]["command"][-1] == f"{program} --shared && {program} --tenant"
+    shared, tenants = (" ".join(COMMANDS[name]) for name in ("migrate", "migrate_tenants"))
+    assert compose["services"]["migrate"]["command"][-1] == f"{shared} && {tenants} --spares 2"
 
 
 @pytest.mark.parametrize("name", ["web", "link", "worker", "beat"])

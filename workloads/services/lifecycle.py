@@ -17,6 +17,7 @@ from agent.wire import codec
 from agent.wire.commands import Kind
 from agent.wire.phases import Phase
 from clusters.models import Cluster
+from clusters.services.clusters import not_safe
 from link import services as link
 from projects.models import Project
 from projects.services.projects import finish_removal
@@ -32,9 +33,12 @@ BATCH = 500
 
 @transaction.atomic
 def suspend_workload(*, actor: Actor, workload: Workload) -> Workload:
-    """Its pods end, its GPUs come free, its spec stays. Raises ``Conflict`` for what has ended or is being deleted."""
+    """Its pods end, its GPUs come free, its spec stays. Raises ``Conflict`` for what has ended or is being deleted, and
+    in safe mode.
+    """
     require(actor, Action.WORKLOAD_UPDATE, workload.project.scope)
     workload = _locked(workload.pk)
+    not_safe(workload.cluster)
     if may_suspend(Phase(workload.phase), workload.desired_phase):
         return _set_suspend(actor, workload, suspend=True)
     if workload.phase in (Phase.STOPPING, Phase.STOPPED):
@@ -44,9 +48,12 @@ def suspend_workload(*, actor: Actor, workload: Workload) -> Workload:
 
 @transaction.atomic
 def resume_workload(*, actor: Actor, workload: Workload) -> Workload:
-    """New pods of the same spec, queued again. Raises ``Conflict`` for what has ended or is being deleted."""
+    """New pods of the same spec, queued again. Raises ``Conflict`` for what has ended or is being deleted, and in safe
+    mode.
+    """
     require(actor, Action.WORKLOAD_UPDATE, workload.project.scope)
     workload = _locked(workload.pk)
+    not_safe(workload.cluster)
     if may_resume(Phase(workload.phase), workload.desired_phase):
         return _set_suspend(actor, workload, suspend=False)
     if may_suspend(Phase(workload.phase), workload.desired_phase):
@@ -69,11 +76,14 @@ def _set_suspend(actor: Actor, workload: Workload, *, suspend: bool) -> Workload
 
 @transaction.atomic
 def delete_workload(*, actor: Actor, workload: Workload) -> Workload:
-    """Its pods end and the object goes; the row stays, in the list of the deleted. Safe to repeat."""
+    """Its pods end and the object goes; the row stays, in the list of the deleted. Safe to repeat. Raises ``Conflict``
+    in safe mode.
+    """
     require(actor, Action.WORKLOAD_DELETE, workload.project.scope)
     workload = _locked(workload.pk)
     if workload.desired_phase == DesiredPhase.DELETED or workload.deleted_at is not None:
         return workload
+    not_safe(workload.cluster)
     _record(actor, "delete", workload)
     _let_go(workload)
     return workload

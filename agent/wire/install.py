@@ -122,10 +122,16 @@ def reservation_objects() -> list[Obj]:
     ]
 
 
+READS_KIND = "run.ai/reads-workload-kind"
+"""Label of a ClusterRole whose rules the agent gets too: whoever adds a WorkloadKind grants the reading of it."""
+
+
 def agent_rules() -> list[Obj]:
     """What the agent may do, and nothing beyond."""
     foreign = ["kubeflow.org", "trainer.kubeflow.org", "ray.io", "jobset.x-k8s.io", "leaderworkerset.x-k8s.io"]
     foreign += ["serving.knative.dev", "argoproj.io", "tekton.dev", "sparkoperator.k8s.io", "kubevirt.io"]
+    foreign += ["machinelearning.seldon.io", "egx.nvidia.io", "workspace.devfile.io", "amlarc.azureml.com"]
+    foreign += ["grove.io", "nvidia.com"]
     return [
         _rule(["run.ai", "scheduling.run.ai", "kai.scheduler"], ["*"], [*_ALL, "deletecollection"]),
         _rule([""], ["pods", "services", "configmaps", "namespaces", "serviceaccounts"], _ALL),
@@ -159,6 +165,7 @@ def agent_rules() -> list[Obj]:
         ),
         _rule(["apps"], ["deployments", "replicasets", "statefulsets", "daemonsets"], _READ),
         _rule(["batch"], ["jobs", "cronjobs"], _READ),
+        _rule([""], ["replicationcontrollers"], _READ),
         _rule(foreign, ["*"], _READ),
         _rule(["discovery.k8s.io"], ["endpointslices"], [*_READ, "create", "patch", "update"]),
         _rule(["policy"], ["poddisruptionbudgets"], _READ),
@@ -173,12 +180,16 @@ def service_account() -> list[Obj]:
     subject = {"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": labels.NAMESPACE}
     rbac, api = "rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io"
     ref = {"apiGroup": api, "kind": "ClusterRole", "name": SERVICE_ACCOUNT}
+    kinds = {"apiGroup": api, "kind": "ClusterRole", "name": f"{SERVICE_ACCOUNT}-kinds"}
+    chosen = {"clusterRoleSelectors": [{"matchLabels": {READS_KIND: "true"}}]}
     secret_ref = {"apiGroup": api, "kind": "Role", "name": SERVICE_ACCOUNT}
     secrets = [_rule([""], ["secrets"], _ALL), _rule(["apps"], ["deployments"], _ALL)]
     return [
         _object("v1", "ServiceAccount", SERVICE_ACCOUNT, namespace=labels.NAMESPACE),
         _object(rbac, "ClusterRole", SERVICE_ACCOUNT, rules=agent_rules()),
         _object(rbac, "ClusterRoleBinding", SERVICE_ACCOUNT, subjects=[subject], roleRef=ref),
+        _object(rbac, "ClusterRole", kinds["name"], aggregationRule=chosen),
+        _object(rbac, "ClusterRoleBinding", kinds["name"], subjects=[subject], roleRef=kinds),
         _object(rbac, "Role", SERVICE_ACCOUNT, namespace=labels.NAMESPACE, rules=secrets),
         _object(
             rbac, "RoleBinding", SERVICE_ACCOUNT, namespace=labels.NAMESPACE, subjects=[subject], roleRef=secret_ref

@@ -37,6 +37,9 @@ log = structlog.get_logger(__name__)
 MANAGER = "runai-operator"
 SEEN_WITHIN_S = 5.0
 """So long after it was made, an object that the watch has not shown yet counts as there."""
+FIRST_NEWS_S = 0.5
+"""How long a new workload's first word may wait for a better one: most pods have a place or run by then, and each word
+costs the API server as much as the pod."""
 ASK_AGAIN_S = 15.0
 """Pause after a refusal that is no failure of the server's: a quota, a name that is taken."""
 AT_ONCE = 16
@@ -89,6 +92,8 @@ class Workloads:
         """Workload uid → pod name → facts."""
         self._groups_of: dict[str, dict[str, Obj]] = defaultdict(dict)
         self._made: dict[tuple[str, str, str], float] = {}
+        self._born: dict[str, float] = {}
+        """Monotonic second in which a workload's first pods were made, by uid, while nothing was said about it."""
         self._written: dict[str, tuple[WorkloadStatus, str]] = {}
         """Status last written and the version it made, by uid, until the cache shows that version or a later one."""
         self.workloads: Store = informers.store(WORKLOAD)
@@ -110,6 +115,7 @@ class Workloads:
             self._written.pop(uid, None)
             self._pods_of.pop(uid, None)
             self._groups_of.pop(uid, None)
+            self._born.pop(uid, None)
         elif change.new is not None:
             uid = change.new["metadata"]["uid"]
             if uid in self._written and _reached(change.new["metadata"]["resourceVersion"], self._written[uid][1]):
@@ -162,15 +168,29 @@ class Workloads:
         decision = decide(view, pods, now)
         refused = await self._do(view, decision)
         if not pods and _first_pods(view, decision) and not refused.text:
+            self._born[view.uid] = time.monotonic()
             return None  # they show in a moment, and then there is something to tell: in a burst, pods come first
         groups = [group_facts(group) for group in self._groups(view.uid)[0]]
         seen = Observation(pods, self._node_facts(pods), groups, refused.text, refused.invalid)
-        await self._write(view, obj, status_of(view, decision, seen, now))
+        status = status_of(view, decision, seen, now)
+        if (wait := self._better_word_comes(view.uid, status)) > 0:
+            return wait
+        await self._write(view, obj, status)
         if decision.remove_workload:
             await self._remove(view)
         if refused.text:
             return ASK_AGAIN_S
         return max(0.1, (decision.check_at - now).total_seconds()) if decision.check_at else None
+
+    def _better_word_comes(self, uid: str, status: WorkloadStatus) -> float:
+        """Seconds to wait for it; 0 when this one is to be said now: it is news, or time is up."""
+        plain = status.phase is Phase.PENDING and not status.reasons
+        plain |= status.phase is Phase.INITIALIZING and not _trouble(status)
+        since = self._born.get(uid)
+        left = FIRST_NEWS_S - (time.monotonic() - since) if since is not None and plain else 0.0
+        if left <= 0:
+            self._born.pop(uid, None)
+        return max(0.0, left)
 
     def _view(self, obj: Obj) -> WorkloadView:
         written = self._written.get(obj["metadata"]["uid"])

@@ -264,3 +264,24 @@ async def test_a_trouble_is_told_once_as_an_event_and_on_the_condition():
         assert [event["reason"] for event in events] == ["ImagePullFailed"]
         ready = next(item for item in status(kube)["conditions"] if item["type"] == "Ready")
         assert "manifest unknown" in ready["message"] and ready["reason"] == "ImagePullFailed"
+
+
+async def test_the_first_word_waits_for_a_better_one():
+    kube = FakeKube(project(), namespace("runai-vision"), workload())
+    async with operating(kube, first_news_s=30.0) as operator:
+        await operator.settle()
+        assert status(kube) == {}
+        await play(kube, "hello-0", **running())
+        await operator.settle()
+        assert status(kube)["phase"] == "Running"
+        assert kube.calls["patch", "Workload"] == 1
+
+
+async def test_what_the_scheduler_refuses_is_said_at_once():
+    no = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node has 1 GPU free"}
+    kube = FakeKube(project(), namespace("runai-vision"), workload())
+    async with operating(kube, first_news_s=30.0) as operator:
+        await operator.settle()
+        await play(kube, "hello-0", conditions=[no])
+        await operator.settle()
+        assert status(kube)["message"] == "no node has 1 GPU free"

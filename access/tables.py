@@ -31,6 +31,12 @@ USERS_TABLE = Table(
 )
 USERS_BULK = (
     Bulk("sign-out", "Sign out", "logout", "Every session and token of these people ends."),
+    Bulk(
+        "reset-factors",
+        "Reset second factors",
+        "key",
+        "Their passwords alone sign them in, until they add a factor again: for people who lost their device.",
+    ),
     Bulk("delete", "Delete", "trash", "They can no longer sign in; their access rules and keys go with them."),
 )
 
@@ -128,9 +134,7 @@ RULES_TABLE = Table(
         FilterOn("createdBy", "Granted by", operator="=@"),
     ),
 )  # fmt: skip
-RULES_BULK = (
-    Bulk("delete", "Remove", "trash", "Who holds only these is out at once, with kubectl in seconds."),
-)
+RULES_BULK = (Bulk("delete", "Remove", "trash", "Who holds only these is out at once, with kubectl in seconds."),)
 
 
 def _entry_scope(row: AuditEntry) -> str:

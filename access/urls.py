@@ -33,5 +33,4 @@ urlpatterns = [
     path("account/factors/<uuid:factor_id>/remove", factors.factor_remove, name="factor_remove"),
     path("preferences/", sessions.preferences, name="preferences"),
     re_path("^scope/(?P<kind>cluster|department|project)/$", scope.scope_menu, name="scope_menu"),
-    path("access/users/<uuid:user_id>/factors/reset", factors.factors_reset, name="factors_reset"),
 ]

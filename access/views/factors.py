@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
@@ -16,7 +16,6 @@ from access.auth import totp
 from access.forms import CodeForm, ConfirmForm, PasswordForm
 from access.guard import SIGNED_IN, allow
 from access.models import User
-from access.roles import Action
 from access.services import factors
 from access.services.sessions import is_fresh, keep_open, make_fresh
 from access.services.users import check_current_password, set_password
@@ -123,19 +122,6 @@ def factor_remove(request: HttpRequest, factor_id: uuid.UUID) -> HttpResponse:
 def recovery_codes(request: HttpRequest) -> HttpResponse:
     """Ten new codes; those before are worth nothing any more."""
     return codes_page(request, factors.new_recovery_codes(user=_own(request)))
-
-
-@allow(Action.USER_UPDATE)
-@require_POST
-def factors_reset(request: HttpRequest, user_id: uuid.UUID) -> HttpResponse:
-    """An administrator lets somebody in again who lost their device: with the password alone."""
-    person = get_object_or_404(User, pk=user_id)
-    try:
-        factors.reset_factors(actor=request.actor, user=person)  # type: ignore[attr-defined]
-        toast(request, f"{person.email} signs in without a second factor until they add one")
-    except DomainError as error:
-        toast(request, "The second factors stay", error.message, "bad")
-    return redirect("access:user_list")
 
 
 def app_context(user: User) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from access.lists import render_list, run_bulk
 from access.models import User
 from access.roles import Action
 from access.scoping import visible_scopes
+from access.services.factors import reset_factors
 from access.services.users import create_user, delete_user, log_out
 from access.tables import USERS_BULK, USERS_TABLE
 from runai_cp.lib.errors import DomainError, FieldError, Invalid
@@ -35,6 +36,7 @@ def user_bulk(request: HttpRequest) -> HttpResponse:
     actor, verb = request.actor, request.POST.get("verb", "")  # type: ignore[attr-defined]
     acts = {
         "delete": (lambda row: delete_user(actor=actor, user=row), "Delete people"),
+        "reset-factors": (lambda row: reset_factors(actor=actor, user=row), "Reset second factors"),
         "sign-out": (lambda row: log_out(actor=actor, user=row), "Sign people out"),
     }
     if verb not in acts:

@@ -6,7 +6,14 @@ from access.services.bootstrap import system_actor
 from agent.wire.reports import ProjectReport, QueueReport
 from clusters.models import Cluster
 from projects.models import Department, Project
-from projects.services import delete_project, ensure_default_department, update_department, update_project
+from projects.services import (
+    CreateDepartment,
+    create_department,
+    delete_project,
+    ensure_default_department,
+    update_department,
+    update_project,
+)
 from projects.services.departments import UpdateOrgUnit
 from projects.services.reports import add_node_pools, open_cluster
 from runai_cp.lib.errors import Conflict
@@ -138,3 +145,24 @@ def test_the_cluster_gets_the_limits_that_hold(project: Project) -> None:
     spec = documents(project.cluster)["project/team-a"]["spec"]
     assert spec["schedulingRules"] == {"trainingTimeLimitSeconds": 60, "workspaceIdleLimitSeconds": 30}
     assert spec["nodeTypes"] == {"training": ["dgx"], "workspace": []}
+
+
+def test_what_holds_in_the_end_goes_down_with_the_project(cluster):
+    """A department that tightens later tightens its projects' documents too."""
+    actor = system_actor()
+    department = create_department(
+        actor=actor,
+        request=CreateDepartment("strict", cluster, node_types={"training": ["a100", "h100"]}),
+    )
+    make_project(
+        cluster,
+        "inside",
+        department=department,
+        scheduling_rules={"trainingJobTimeLimitSeconds": 600},
+        node_types={"training": ["h100"]},
+    )
+    tighter = {"trainingJobTimeLimitSeconds": 60, "interactiveJobTimeLimitSeconds": 30}
+    update_department(actor=actor, department=department, request=UpdateOrgUnit(scheduling_rules=tighter))
+    spec = documents(cluster)["project/inside"]["spec"]
+    assert spec["schedulingRules"] == {"trainingTimeLimitSeconds": 60, "workspaceTimeLimitSeconds": 30}
+    assert spec["nodeTypes"]["training"] == ["h100"]

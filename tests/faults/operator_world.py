@@ -27,9 +27,7 @@ from agent.kube.errors import Invalid, KubeError, NotFound
 from agent.kube.protocol import Obj
 from agent.kube.resources import (
     MUTATING_WEBHOOK,
-    NAMESPACE,
     POD,
-    PROJECT,
     SECRET,
     VALIDATING_WEBHOOK,
     WORKLOAD,
@@ -85,7 +83,7 @@ def _by_program(pids: Mapping[str, int]) -> dict[str, int]:
     return {name.partition(".")[2]: pid for name, pid in pids.items()}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     folder = Path(tempfile.mkdtemp(prefix="runai-faults-"))
     cluster = make_cluster(folder / "cluster", nodes=NODES, gpus=GPUS)
@@ -219,22 +217,15 @@ async def world(plant: Plant) -> AsyncIterator[World]:
             yield made
         finally:
             plant.stop()
-            await _clear(plant, kube, made)
+            await _clear(kube, made)
 
 
-async def _clear(plant: Plant, kube: KubeClient, world: World) -> None:
-    """The project and all of it; by a fresh operator, since a project ends by its finalizer."""
-    plant.role("operator", "scheduler")
-    for pod in (await kube.list(POD, world.space)).items:
-        await kube.delete(POD, pod["metadata"]["name"], world.space, grace_s=0)
+async def _clear(kube: KubeClient, world: World) -> None:
+    """No role is at work any more: what holds devices goes by hand. Projects stay, the cluster goes as a whole."""
     with suppress(NotFound):
-        await kube.delete(PROJECT, world.project)
-
-    async def gone() -> bool:
-        with suppress(NotFound):
-            await kube.get(NAMESPACE, world.space)
-            return False
-        return True
-
-    await until(gone, within=60)
-    plant.stop()
+        for obj in await world.workloads():
+            await kube.delete(WORKLOAD, obj["metadata"]["name"], world.space, propagation="Background")
+    for space in (world.space, labels.RESERVATION_NAMESPACE):
+        for pod in (await kube.list(POD, space)).items:
+            with suppress(NotFound):
+                await kube.delete(POD, pod["metadata"]["name"], space, grace_s=0)

@@ -3,6 +3,7 @@ that something required is missing."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from agent.kube.client import KubeClient
 from agent.kube.errors import NotFound
 from agent.kube.protocol import Obj
-from agent.kube.resources import CRD, NAMESPACE, NODE
+from agent.kube.resources import CONFIG_MAP, CRD, NAMESPACE, NODE
 from tests.agent.live import ROOT, until
 from tests.faults.operator_world import Plant
 
@@ -38,30 +39,56 @@ def remedy(report: str, name: str) -> str:
 
 async def test_five_seeded_faults_are_named_with_their_remedies(plant: Plant) -> None:
     async with plant.connect() as kube:
-        code, before = diagnose(plant.cluster.kubeconfig)
+        _, before = diagnose(plant.cluster.kubeconfig)
         assert "HTTPS" in remedy(before, "Control plane"), before  # the manifest of the tests names no real one
         for name in ("Ready nodes", "Namespace", "Definitions", "Rights to install"):
             assert remedy(before, name) == "", before
 
-        await foreign_definition(kube)
-        await no_nodes(kube)
-        await leaving_namespace(kube)
-        code, report = diagnose(plant.cluster.kubeconfig)
-        assert code == 1, report
-        assert "uninstall" in remedy(report, "Definitions"), report
-        assert "kubelet" in remedy(report, "Ready nodes"), report
-        assert "GPU Operator" in remedy(report, "GPUs"), report
-        assert "finalizers" in remedy(report, "Namespace"), report
+        nodes = (await kube.list(NODE)).items
+        try:
+            await foreign_definition(kube, "kai")
+            await no_nodes(kube)
+            await leaving_namespace(kube)
+            code, report = diagnose(plant.cluster.kubeconfig)
+        finally:
+            await mend(plant, kube, nodes)
+    assert code == 1, report
+    assert "uninstall" in remedy(report, "Definitions"), report
+    assert "kubelet" in remedy(report, "Ready nodes"), report
+    assert "GPU Operator" in remedy(report, "GPUs"), report
+    assert "finalizers" in remedy(report, "Namespace"), report
 
-    nobody = plant.cluster.service_account_kubeconfig("default", "nobody")
-    code, report = diagnose(nobody)
+
+async def test_a_user_without_rights_is_told_so(plant: Plant) -> None:
+    code, report = diagnose(plant.cluster.service_account_kubeconfig("default", "nobody"))
     assert code == 1, report
     assert "cluster-admin" in remedy(report, "Rights to install"), report
 
 
-async def foreign_definition(kube: KubeClient) -> None:
-    """As KAI's chart would have installed it."""
-    meta = {"annotations": {"meta.helm.sh/release-name": "kai"}, "labels": {"app.kubernetes.io/part-of": "kai"}}
+async def mend(plant: Plant, kube: KubeClient, nodes: list[Obj]) -> None:
+    """The cluster as it was: others use it too."""
+    await kube.patch(CONFIG_MAP, "holds", "runai", body={"metadata": {"finalizers": []}})
+    await until(lambda: _gone(kube))
+    await asyncio.to_thread(plant.install)
+    await foreign_definition(kube, None)
+    for node in nodes:
+        for key in ("resourceVersion", "uid", "creationTimestamp"):
+            node["metadata"].pop(key)
+        await kube.create(node)
+
+
+async def _gone(kube: KubeClient) -> bool:
+    try:
+        await kube.get(NAMESPACE, "runai")
+    except NotFound:
+        return True
+    return False
+
+
+async def foreign_definition(kube: KubeClient, owner: str | None) -> None:
+    """As KAI's chart would have installed it; None: ours again."""
+    meta: Obj = {"annotations": {"meta.helm.sh/release-name": owner}}
+    meta |= {"labels": {"app.kubernetes.io/part-of": owner}} if owner else {}
     await kube.patch(CRD, "queues.scheduling.run.ai", body={"metadata": meta})
 
 

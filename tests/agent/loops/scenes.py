@@ -47,14 +47,17 @@ class Scene:
         scheduler: str = NAME,
         cpu: str = "",
         missing_only: bool = False,
+        group: Obj | None = None,
+        owners: list[Obj] | None = None,
         **spec: Any,
     ) -> None:
-        """A PodGroup of that name and its pods. ``missing_only``: those pods that there are not."""
-        body = {"queue": queue, "minMember": minimum, "priorityClassName": priority}
+        """A PodGroup of that name and its pods. ``missing_only``: those pods that there are not. ``group``: more of the
+        PodGroup's spec; ``owners``: references of the pods."""
+        body = {"queue": queue, "minMember": minimum, "priorityClassName": priority, **(group or {})}
         meta: Obj = {"name": name, "namespace": SPACE}
-        group = {"apiVersion": "scheduling.run.ai/v2alpha2", "kind": "PodGroup", "metadata": meta, "spec": body}
+        made = {"apiVersion": "scheduling.run.ai/v2alpha2", "kind": "PodGroup", "metadata": meta, "spec": body}
         with contextlib.suppress(AlreadyExists):
-            await self.kube.create(group)
+            await self.kube.create(made)
         limits = {"nvidia.com/gpu": str(gpu)} if gpu else {"cpu": cpu or "100m"}
         for index in range(pods):
             labels = {"workload": name, "kai.scheduler/node-pool": "simulated", "kai.scheduler/queue": queue}
@@ -66,6 +69,8 @@ class Scene:
                 "metadata": {"name": f"{name}-{index}", **_placed(labels, annotations)},
                 "spec": {"schedulerName": scheduler, "tolerations": [TAINT], "containers": [container], **spec},
             }
+            if owners:
+                pod["metadata"]["ownerReferences"] = owners
             with contextlib.suppress(*((AlreadyExists,) if missing_only else ())):
                 await self.kube.create(pod)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import F, FloatField, Value
 from django.db.models.functions import Cast
 
-from projects.querysets import DepartmentQuerySet, ProjectQuerySet
+from projects.querysets import DepartmentQuerySet, ProjectQuerySet, with_listed_quotas
 from runai_cp.lib.listing import Field, Listing
 
 _COMMON = {
@@ -38,4 +38,4 @@ def listed(rows: DepartmentQuerySet | ProjectQuerySet) -> DepartmentQuerySet | P
         "gpu_quota": Cast(F("gpu_quota_milli"), FloatField()) / Value(1000.0),
         "gpu_allocated": Cast(F("gpu_allocated_milli"), FloatField()) / Value(1000.0),
     }
-    return rows.with_quota().annotate(**devices)
+    return with_listed_quotas(rows).annotate(**devices)

@@ -1,4 +1,4 @@
-"""Departments and projects as JSON of the public contract. Quotas must be prefetched with their node pools."""
+"""Departments and projects as JSON of the public contract. Rows come from ``filters.listed``."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 
 def _unit(row: Department | Project) -> Json:
-    quotas = list(row.quotas.all())
+    quotas = row.listed_quotas
     return {
         "id": str(row.pk),
         "name": row.name,
@@ -37,7 +37,7 @@ def department(row: Department) -> Json:
 
 
 def project(row: Project) -> Json:
-    quotas = list(row.quotas.all())
+    quotas = row.listed_quotas
     return _unit(row) | {
         "parent": None,
         "parentId": str(row.department_id),

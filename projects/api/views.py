@@ -181,7 +181,7 @@ class ProjectsView(ApiView):
     listing = PROJECTS
 
     def get(self, request: Request) -> Response:
-        rows = listed(Project.objects.visible_to(self.actor).with_names())
+        rows = listed(Project.objects.visible_to(self.actor).with_shared_names())
         page = PROJECTS.page(rows, PROJECTS.parse(request.query_params))
         return Response(page.envelope("projects", [shapes.project(row) for row in page.rows]))
 

@@ -1,4 +1,4 @@
-"""``manage.py rotate_issuer_keys --schema NAME``: withdraw a tenant's signing keys for kubectl users, and make a new one.
+"""``manage.py rotate_issuer_keys --schema NAME``: withdraw a tenant's signing keys for kubectl users; make a new one.
 
 For a key that leaked. Keys are replaced every month without it.
 """

@@ -54,6 +54,8 @@ class SettingsForm(ConsoleForm):
         super().__init__(*args, **kwargs)
         choices = [("", "The sign-in page")] + [(row.alias, row.name or row.alias) for row in providers]
         self.fields["redirect"].choices = choices  # type: ignore[attr-defined]
+        self.fields["mfa"].group = "Second factor"  # type: ignore[attr-defined]
+        self.fields["limit"].group = "Department quota"  # type: ignore[attr-defined]
 
     def values(self) -> dict[str, Any]:
         data = self.cleaned_data
@@ -109,6 +111,7 @@ class ProviderForm(ConsoleForm):
     def __init__(self, *args: Any, provider: IdentityProvider | None = None, **kwargs: Any) -> None:
         kwargs["initial"] = self.start(provider)
         super().__init__(*args, **kwargs)
+        self.fields["enabled"].group = "In use"  # type: ignore[attr-defined]
         if provider is not None:
             del self.fields["alias"]
 

@@ -207,7 +207,7 @@ def _json(
             most=MOST_BYTES,
         )
     except (httpx.HTTPError, httpx.InvalidURL, DomainError) as error:
-        raise SsoFailed(f"{what} cannot be read: {_plain(str(error) or type(error).__name__)}") from error
+        raise SsoFailed(f"{what} cannot be read: {_plain(egress.reason(error))}") from error
     try:
         found = json.loads(answer.body)
     except ValueError:

@@ -41,7 +41,7 @@ def fetch_metadata(url: str) -> str:
     try:
         answer = egress.ask("GET", url, private=settings.SSO_PRIVATE_ADDRESSES, most=MOST_BYTES)
     except (httpx.HTTPError, httpx.InvalidURL, DomainError) as error:
-        raise SsoFailed(f"The provider's metadata cannot be read: {str(error)[:200]}") from error
+        raise SsoFailed(f"The provider's metadata cannot be read: {egress.reason(error)}") from error
     if answer.status_code != 200:
         raise SsoFailed(f"The provider's metadata cannot be read: the answer was {answer.status_code}.")
     return answer.body.decode(errors="replace")

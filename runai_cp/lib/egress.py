@@ -53,6 +53,15 @@ def checked_address(host: str, port: int) -> str:
     return sorted(found, key=lambda address: (":" in address, address))[0]
 
 
+def reason(error: Exception) -> str:
+    """What went wrong with a request, for a person."""
+    if isinstance(error, httpx.TimeoutException):
+        return f"it did not answer within {TIMEOUT_S:.0f} s"
+    if isinstance(error, httpx.ConnectError):
+        return "there is no connection to that address"
+    return str(error)[:200] or type(error).__name__
+
+
 def post(url: str, *, content: bytes, headers: dict[str, str]) -> Answer:
     """POST to a public address over HTTPS. Raises ``EgressRefused``, and ``httpx.HTTPError`` when it does not work."""
     return ask("POST", url, content=content, headers=headers)

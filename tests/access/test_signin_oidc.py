@@ -305,6 +305,11 @@ def test_a_code_that_the_provider_refuses_is_said(acme, liar):
     assert "invalid_grant" in said(sign_in(acme, liar))
 
 
+def test_a_provider_that_is_not_there_is_said_in_words(acme):
+    make_provider("http://127.0.0.1:9")
+    assert "there is no connection to that address" in said(acme.client().get("/sso/idp/start"))
+
+
 def test_private_addresses_are_refused_where_they_are_not_allowed(acme, liar, settings):
     settings.SSO_PRIVATE_ADDRESSES = False
     make_provider(liar.base)

@@ -67,6 +67,7 @@ CLUSTER_ROLE_BINDING = Resource(
 NETWORK_POLICY = Resource("NetworkPolicy", "networkpolicies", "networking.k8s.io")
 INGRESS_CLASS = Resource("IngressClass", "ingressclasses", "networking.k8s.io", namespaced=False)
 INGRESS = Resource("Ingress", "ingresses", "networking.k8s.io")
+HTTP_ROUTE = Resource("HTTPRoute", "httproutes", "gateway.networking.k8s.io")
 DISRUPTION_BUDGET = Resource("PodDisruptionBudget", "poddisruptionbudgets", "policy")
 CRD = Resource("CustomResourceDefinition", "customresourcedefinitions", "apiextensions.k8s.io", namespaced=False)
 ACCESS_REVIEW = Resource(

@@ -14,7 +14,7 @@ import time
 import structlog
 
 from agent.kube.cache import Store
-from agent.kube.errors import Gone, KubeError, NotFound
+from agent.kube.errors import Forbidden, Gone, KubeError, NotFound
 from agent.kube.protocol import Kube
 from agent.kube.resources import Resource
 
@@ -38,7 +38,8 @@ class Informer:
         fields: str = "",
         optional: bool = False,
     ) -> None:
-        """``optional``: the kind may not be installed; then the store stays empty and counts as synced."""
+        """``optional``: the kind may not be installed, or not be ours to read (rights of an earlier release); then the
+        store stays empty and counts as synced."""
         self.resource = resource
         self.store = Store()
         self.installed = True
@@ -82,6 +83,8 @@ class Informer:
                 await self._kind_missing(error)
             except KubeError as error:
                 failures += 1
+                if self.optional and isinstance(error, Forbidden):
+                    self._synced.set()
                 await self._back_off(failures, error)
 
     async def _list(self) -> None:

@@ -56,6 +56,9 @@ class Operator:
         """It says how namespaces are made and filled, too."""
         self.queue.add(("cluster", ""))
         self.projects.look_again()
+        for obj in self.workloads.workloads:
+            if (obj.get("spec") or {}).get("ports"):
+                self.queue.add(("workload", f"{obj['metadata']['namespace']}/{obj['metadata']['name']}"))
 
     def _changed(self, key: Key) -> None:
         kind, name = key

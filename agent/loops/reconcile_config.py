@@ -17,9 +17,9 @@ from agent.kube.resources import CRD, INGRESS_CLASS, LEASE, NODE, NODE_POOL, POD
 from agent.loops import reconcile_operands as installing
 from agent.loops.configured import Configured, read_config
 from agent.loops.context import Context
-from agent.loops.reconcile_workload import merge_patch
 from agent.operator.health import OTHERS, VERSION, Surroundings, cluster_status, role_health
 from agent.operator.operands import operands
+from agent.operator.reconcile import merge_patch
 from agent.wire import labels
 from agent.wire.config import enabled
 

@@ -29,10 +29,10 @@ from agent.kube.resources import (
 )
 from agent.kube.watch import Informers
 from agent.loops.reconcile_contents import Contents
-from agent.loops.reconcile_workload import MANAGER, merge_patch
+from agent.loops.reconcile_workload import MANAGER
 from agent.operator import desired
 from agent.operator.desired import FINALIZER, RuleView
-from agent.operator.reconcile import Create, Delete, Patch, foreign, reconcile
+from agent.operator.reconcile import Create, Delete, Patch, foreign, merge_patch, reconcile
 from agent.operator.status import project_status
 from agent.operator.workload import ProjectView
 from agent.wire import labels

@@ -8,6 +8,7 @@ are on the pods' labels before they are in the status. Nothing that matters is i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -20,12 +21,13 @@ import structlog
 from agent.kube.cache import Change, Store
 from agent.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, KubeError, NotFound
 from agent.kube.protocol import Kube, Obj
-from agent.kube.resources import CONFIG_MAP, EVENT, NODE, POD, POD_GROUP, SERVICE, WORKLOAD
+from agent.kube.resources import CONFIG_MAP, EVENT, HTTP_ROUTE, INGRESS, NODE, POD, POD_GROUP, SERVICE, WORKLOAD
 from agent.kube.watch import Informers
 from agent.operator.facts import NodeFacts, PodFacts, group_facts, node_facts, number, pod_facts
 from agent.operator.lifecycle import Decision, decide
+from agent.operator.names import port_service_name
 from agent.operator.observed import Observation, status_of
-from agent.operator.reconcile import contains, is_ours
+from agent.operator.reconcile import contains, is_ours, merge_patch
 from agent.operator.workload import ProjectView, WorkloadStatus, WorkloadView, read_workload
 from agent.wire import labels
 from agent.wire.codec import to_dict
@@ -44,6 +46,8 @@ ASK_AGAIN_S = 15.0
 """Pause after a refusal that is no failure of the server's: a quota, a name that is taken."""
 AT_ONCE = 16
 """Requests of one workload at the same time."""
+_RESOURCES = {"Pod": POD, "Service": SERVICE, "ConfigMap": CONFIG_MAP, "Ingress": INGRESS, "HTTPRoute": HTTP_ROUTE}
+_WAYS_IN = ("Ingress", "HTTPRoute")
 _TOLD = {Phase.COMPLETED: "Normal", Phase.FAILED: "Warning", Phase.STOPPED: "Normal", Phase.DEGRADED: "Warning"}
 _TROUBLES = frozenset(
     {
@@ -101,6 +105,8 @@ class Workloads:
         mine = f"{labels.MANAGED_BY}={labels.MANAGED_BY_OPERATOR}"
         self._services: Store = informers.of(SERVICE, labels=mine).store
         self._config_maps: Store = informers.of(CONFIG_MAP, labels=mine).store
+        self._ingresses: Store = informers.of(INGRESS, labels=mine, optional=True).store
+        self._routes: Store = informers.of(HTTP_ROUTE, labels=mine, optional=True).store
         self._pods: Store = informers.store(POD)
         self.workloads.on_change(self._workload_changed)
         self._pods.on_change(self._pod_changed)
@@ -216,9 +222,10 @@ class Workloads:
         current, old = self._groups(view.uid)
         await self._all([self._drop_group(group) for group in [*old, *(current if view.spec.suspend else ())]])
         for obj in decision.create:
-            if obj["kind"] != "Pod" and (refused := await self._ensure(obj)).text:
+            if obj["kind"] not in ("Pod", *_WAYS_IN) and (refused := await self._ensure(obj)).text:
                 return refused
         made = await self._all([self._ensure(obj) for obj in decision.create if obj["kind"] == "Pod"])
+        await self._ways_in(view, decision)
         return next((refused for refused in made if refused.text), NOTHING)
 
     async def _all(self, work: list[Any]) -> list[Any]:
@@ -246,8 +253,27 @@ class Workloads:
         self._made[key] = time.monotonic()
         return NOTHING
 
+    def _store_of(self, kind: str) -> Store | None:
+        ways_in = {"Ingress": self._ingresses, "HTTPRoute": self._routes}
+        return {"Pod": self._pods, "Service": self._services, "ConfigMap": self._config_maps, **ways_in}.get(kind)
+
+    async def _ways_in(self, view: WorkloadView, decision: Decision) -> None:
+        """How it is reached from outside, as the configuration asks for. A refusal is no reason not to run."""
+        for obj in decision.create:
+            if obj["kind"] in _WAYS_IN and (refused := await self._ensure(obj)).text:
+                log.warning("way_in_refused", workload=view.key, error=refused.text)
+        name, wanted = port_service_name(view.name, view.gang), {obj["kind"] for obj in decision.create}
+        if not decision.wanted:
+            return
+        for resource, store in ((INGRESS, self._ingresses), (HTTP_ROUTE, self._routes)):
+            have = store.get(name, view.namespace)
+            if have is None or resource.kind in wanted or not is_ours(have) or not _of(have, view.uid):
+                continue
+            with contextlib.suppress(NotFound, Conflict):
+                await self._kube.delete(resource, name, view.namespace, uid=have["metadata"]["uid"])
+
     def _have(self, kind: str, meta: Obj) -> Obj | None:
-        store = {"Pod": self._pods, "Service": self._services, "ConfigMap": self._config_maps}.get(kind)
+        store = self._store_of(kind)
         if store is not None:
             return store.get(meta["name"], meta["namespace"])
         return self._groups_of.get(meta["ownerReferences"][0]["uid"], {}).get(meta["name"])
@@ -262,7 +288,7 @@ class Workloads:
 
     async def _is_mine(self, want: Obj) -> bool:
         """An object that the cache does not show: ours from before a crash, on its way out, or another's."""
-        resource = {"Pod": POD, "Service": SERVICE, "ConfigMap": CONFIG_MAP}.get(want["kind"], POD_GROUP)
+        resource = _RESOURCES.get(want["kind"], POD_GROUP)
         try:
             have = await self._kube.get(resource, want["metadata"]["name"], want["metadata"]["namespace"])
         except NotFound:
@@ -270,10 +296,8 @@ class Workloads:
         return bool(have["metadata"].get("deletionTimestamp")) or (is_ours(have) and _owned_by(have, want))
 
     async def _delete(self, pod: PodFacts) -> None:
-        try:
+        with contextlib.suppress(NotFound, Conflict):  # gone, or another pod by that name
             await self._kube.delete(POD, pod.name, pod.namespace, uid=pod.uid)
-        except (NotFound, Conflict):  # gone, or another pod by that name
-            return
 
     async def _drop_group(self, group: Obj) -> None:
         meta = group["metadata"]
@@ -367,18 +391,8 @@ def _owner(obj: Obj) -> Obj | None:
 
 
 def _owned_by(have: Obj, want: Obj) -> bool:
-    wanted = want["metadata"]["ownerReferences"][0]["uid"]
-    return any(ref.get("uid") == wanted for ref in have["metadata"].get("ownerReferences") or ())
+    return _of(have, want["metadata"]["ownerReferences"][0]["uid"])
 
 
-def merge_patch(old: Any, new: Any) -> dict[str, Any]:
-    """The JSON merge patch that turns ``old`` into ``new``; empty when they are equal."""
-    change: dict[str, Any] = {name: None for name in old if name not in new}
-    for name, value in new.items():
-        before = old.get(name)
-        if isinstance(value, dict) and isinstance(before, dict):
-            if inner := merge_patch(before, value):
-                change[name] = inner
-        elif value != before:
-            change[name] = value
-    return change
+def _of(have: Obj, uid: str) -> bool:
+    return any(ref.get("uid") == uid for ref in have["metadata"].get("ownerReferences") or ())

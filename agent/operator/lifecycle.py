@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from agent.operator import names, services
+from agent.operator import names, routes, services
 from agent.operator import pods as make
 from agent.operator.facts import PodFacts, moment
 from agent.operator.limits import limits
@@ -245,6 +245,7 @@ def _shared_objects(view: WorkloadView) -> list[Object]:
     """What all pods of the workload need or are reached by."""
     common, owner = make.common_labels(view), make.owner_reference(view)
     found = [services.port_service(view, common, owner), services.host_file(view, common, owner)]
+    found.append(routes.route(view, common, owner))
     return [obj for obj in found if obj is not None]
 
 

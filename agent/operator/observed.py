@@ -10,6 +10,7 @@ from agent.operator import causes
 from agent.operator.facts import GroupFacts, NodeFacts, PodFacts
 from agent.operator.lifecycle import Decision, image_error
 from agent.operator.progress import format_indexes, parse_indexes
+from agent.operator.routes import urls
 from agent.operator.workload import WorkloadStatus, WorkloadView
 from agent.wire.phases import Phase
 from agent.wire.reports import Condition, ReasonReport
@@ -73,6 +74,7 @@ def status_of(view: WorkloadView, decision: Decision, seen: Observation, now: da
         low_since=_stamp(decision.low_since) if decision.low_since else None,
         revision=decision.revision,
         project=view.project.name if view.project else None,
+        urls=urls(view) if not final and not view.spec.suspend else (),
         rules=view.rules if view.project else view.status.rules,
         gpus=_decimal(sum(pod.gpu_milli for pod in holding)),
     )

@@ -93,3 +93,16 @@ def contains(have: Any, want: Any) -> bool:
 
 def _going(obj: Object) -> bool:
     return bool(obj["metadata"].get("deletionTimestamp"))
+
+
+def merge_patch(old: Any, new: Any) -> dict[str, Any]:
+    """The JSON merge patch that turns ``old`` into ``new``; empty when they are equal."""
+    change: dict[str, Any] = {name: None for name in old if name not in new}
+    for name, value in new.items():
+        before = old.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            if inner := merge_patch(before, value):
+                change[name] = inner
+        elif value != before:
+            change[name] = value
+    return change

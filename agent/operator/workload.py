@@ -86,6 +86,8 @@ class WorkloadStatus:
     revision: str | None = None
     """Hash of the template that its pods are made from (inference)."""
     project: str | None = None
+    urls: tuple[str, ...] = ()
+    """Where its exposed ports are reached from outside."""
     rules: AppliedRules | None = None
     """Limits of the project as they were when it was first looked at: later rules are for later workloads."""
     gpus: str = "0"

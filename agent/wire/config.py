@@ -103,6 +103,22 @@ class Defaults:
 
 
 @dataclass(frozen=True, slots=True)
+class IngressConfig:
+    """How people reach exposed ports from outside by a host name; without a domain they do not."""
+
+    domain: str = ""
+    """Hosts are ``SERVICE.NAMESPACE.DOMAIN``: a wildcard record must lead there."""
+    class_name: str = ""
+    """IngressClass; empty: the cluster's default one."""
+    tls_secret: str = ""
+    """Secret with a certificate in each project namespace."""
+    https: bool = False
+    """Whoever stands in front ends TLS: addresses are told as https."""
+    gateway: str = ""
+    """``NAMESPACE/NAME`` of a Gateway: HTTPRoutes instead of Ingresses."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterConfig:
     cluster_id: str = ""
     cluster_name: str = ""
@@ -117,6 +133,7 @@ class ClusterConfig:
     roles: RolesConfig = RolesConfig()
     scheduler: SchedulerConfig = SchedulerConfig()
     defaults: Defaults = Defaults()
+    ingress: IngressConfig = IngressConfig()
 
 
 def problems(config: ClusterConfig) -> list[str]:

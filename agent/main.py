@@ -153,7 +153,7 @@ async def _elected(context: Context, module: ModuleType) -> None:
         context.kube, lease_name(context.role, context.settings.node_pools), namespace, identity()
     )
     context.health.set(True, "waiting for its turn")
-    await context.elector.hold(module.run(context))
+    await context.elector.hold(module.run(context), hot=getattr(module, "HOT", False))
 
 
 def lease_name(role: str, pools: tuple[str, ...]) -> str:

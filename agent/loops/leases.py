@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 DURATION_S = 4
 RENEW_S = 1.0
-POLL_S = 0.5
+POLL_S = 0.2
 MARGIN_S = 0.5
 """A holder stops this long before the others may take over."""
 
@@ -82,14 +82,17 @@ class Elector:
     def leading(self) -> bool:
         return time.monotonic() < self._until
 
-    async def hold(self, work: Coroutine[Any, Any, None]) -> None:
+    async def hold(self, work: Coroutine[Any, Any, None], *, hot: bool = False) -> None:
         """Wait for the lease, then run ``work`` while holding it. Raises ``LeadershipLost`` when another takes it, and
-        whatever ``work`` raises. Gives the lease back at the end, so that the next one need not wait."""
-        task: asyncio.Task[None] | None = None
+        whatever ``work`` raises. Gives the lease back at the end, so that the next one need not wait.
+
+        ``hot``: run ``work`` before its turn too; it reads along and asks ``leading`` before it writes."""
+        task: asyncio.Task[None] | None = asyncio.create_task(work) if hot else None
         try:
-            await self._acquire()
+            if not await self._acquire(task):
+                return
             log.info("leading", lease=self._name, namespace=self._namespace)
-            task = asyncio.create_task(work)
+            task = task or asyncio.create_task(work)
             await self._keep(task)
         finally:
             if task is None:
@@ -99,9 +102,15 @@ class Elector:
                 await asyncio.gather(task, return_exceptions=True)
             await self._release()
 
-    async def _acquire(self) -> None:
+    async def _acquire(self, task: asyncio.Task[None] | None) -> bool:
+        """True once the lease is ours; False when the work that reads along has ended. Raises what that raised."""
         while not await self._attempt():
-            await asyncio.sleep(POLL_S)
+            if task is None:
+                await asyncio.sleep(POLL_S)
+            elif task in (await asyncio.wait({task}, timeout=POLL_S))[0]:
+                task.result()
+                return False
+        return True
 
     async def _keep(self, task: asyncio.Task[None]) -> None:
         while not task.done():

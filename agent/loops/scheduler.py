@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import structlog
 
+from agent.config import Settings
 from agent.kube.mirror import Mirror
 from agent.kube.mirror.checking import differences
 from agent.kube.resources import (
@@ -44,8 +45,12 @@ from agent.scheduler.snapshot import Plan, Snapshot
 
 log = structlog.get_logger(__name__)
 
+HOT = True
+"""A standby reads along, so that its first plan is not the first time that it sees the cluster."""
 TICK_S = 1.0
 """While something waits, a cycle at least this often: delays run out, minimum run times pass."""
+STANDBY_S = 0.05
+"""How often a process that must not plan looks whether it may."""
 SETTLE_S = 0.002
 SETTLE_MOST = 10
 """Before a cycle, wait for so long without a change, and at most so many times."""
@@ -91,15 +96,7 @@ class Scheduler:
         self._cycles_since_check = 0
         self._check_after = 0.0
         self._planner = Planner(time.perf_counter)
-        self._mirror = Mirror(
-            settings.scheduler_names,
-            pool_label=settings.node_pool_label,
-            queue_label=settings.queue_label,
-            gpu_placement=settings.placement_gpu,
-            cpu_placement=settings.placement_cpu,
-            wake=self._woken,
-            clock=time.time_ns,
-        )
+        self._mirror = self._empty_mirror(settings)
         self._lookups = Lookups(kube, self._mirror)
         informers = context.informers
         self._informers = {kind: informers.of(kind, optional=kind in _OPTIONAL) for kind in _KINDS}
@@ -130,6 +127,17 @@ class Scheduler:
         )
         self._queues = QueueReporter(
             kube, stores[QUEUE], self._snapshot, groups=stores[POD_GROUP], leading=self._leading, busy=self._busy
+        )
+
+    def _empty_mirror(self, settings: Settings) -> Mirror:
+        return Mirror(
+            settings.scheduler_names,
+            pool_label=settings.node_pool_label,
+            queue_label=settings.queue_label,
+            gpu_placement=settings.placement_gpu,
+            cpu_placement=settings.placement_cpu,
+            wake=self._woken,
+            clock=time.time_ns,
         )
 
     def _leading(self) -> bool:
@@ -224,14 +232,20 @@ class Scheduler:
             await self._settle()
             self._wake.clear()
             if not self._context.leading or self._deaf():
-                self._context.health.set(self._context.leading, "waiting for the API server")
-                await asyncio.sleep(0.2)
+                self._stand_by()
+                await asyncio.sleep(STANDBY_S)
                 self._wake.set()
                 continue
             took = self._cycle()
             self._context.health.set(True)
             self._check()
             await asyncio.sleep(took * (BUSY_REST if self._executor.backlog > BUSY_BACKLOG else REST))
+
+    def _stand_by(self) -> None:
+        if self._deaf():
+            self._context.health.set(False, "waiting for the API server")
+        else:
+            self._context.health.set(True, "waiting for its turn")
 
     async def _wait(self) -> None:
         """Until something happened, or for a tick while something waits."""

@@ -148,3 +148,37 @@ def test_a_process_id_that_was_given_again_is_dead():
 def _lease() -> dict[str, object]:
     meta = {"name": "runai-test", "namespace": "runai"}
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta}
+
+
+async def test_a_hot_standby_works_before_its_turn_and_goes_on_in_it():
+    kube = FakeKube()
+    first, second = elector(kube, "a"), elector(kube, "b")
+    one = asyncio.create_task(first.hold(forever()))
+    await leading(first)
+    began = asyncio.Event()
+
+    async def reading() -> None:
+        began.set()
+        await forever()
+
+    two = asyncio.create_task(second.hold(reading(), hot=True))
+    async with asyncio.timeout(3):
+        await began.wait()
+    assert not second.leading
+    await stopped(one)
+    await leading(second)
+    await stopped(two)
+
+
+async def test_a_hot_standby_that_fails_says_so_before_its_turn():
+    kube = FakeKube()
+    first, second = elector(kube, "a"), elector(kube, "b")
+    one = asyncio.create_task(first.hold(forever()))
+    await leading(first)
+
+    async def broken() -> None:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        await second.hold(broken(), hot=True)
+    await stopped(one)

@@ -188,6 +188,22 @@ async def test_of_two_one_works_and_the_other_takes_over(kube, scheduler):
     await until(all_bound(kube, 2), within=5.0)
 
 
+async def test_a_leader_that_hangs_is_replaced_and_binds_nothing_when_it_wakes(kube, scheduler):
+    first, second = scheduler(), scheduler()
+    await kube.create(pod("a", 1))
+    await until(all_bound(kube, 1))
+    leader = (await kube.get(LEASE, "runai-scheduler", "runai"))["spec"]["holderIdentity"]
+    leading, standby = (first, second) if f"_{first.pid}_" in leader else (second, first)
+    os.kill(leading.pid, signal.SIGSTOP)
+    await kube.create(pod("b", 1))
+    await until(all_bound(kube, 2))
+    os.kill(leading.pid, signal.SIGCONT)
+    await asyncio.to_thread(leading.wait, 30)
+    await kube.create(pod("c", 1))
+    await until(all_bound(kube, 3))
+    assert standby.poll() is None
+
+
 async def test_a_paused_leader_goes_on_when_it_wakes(kube, scheduler):
     process = scheduler()
     await kube.create(pod("a", 1))

@@ -20,7 +20,8 @@ from typing import Any
 import yaml
 
 from agent.kube.client import KubeClient
-from agent.kube.resources import NODE
+from agent.kube.resources import NODE, POD
+from agent.wire.labels import RESERVATION_NAMESPACE
 from tests.agent.live import ROOT, Live, free_devices
 from tests.agent.loops.scenes import NAME, SPACE, Scene
 from tests.faults import audit, scheduling_audit
@@ -45,6 +46,7 @@ class Stage:
     reservations: bool = False
     deaths: int = 0
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
     keeper: asyncio.Task[None] | None = None
     last: Any = None
     last: Any = None
@@ -53,7 +55,8 @@ class Stage:
         command = [sys.executable, *self.program, "scheduler", "--scheduler-name", NAME, *self.flags]
         env = os.environ | {"KUBECONFIG": self.kubeconfig}
         env["RUNAI_AGENT_GPU_RESERVATIONS"] = str(self.reservations).lower()
-        with (self.live.logs / f"faults-{time.monotonic_ns()}.log").open("wb") as log:
+        self.files.append(self.live.logs / f"faults-{time.monotonic_ns()}.log")
+        with self.files[-1].open("wb") as log:
             self.processes.append(subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log))
         return self.processes[-1]
 
@@ -104,9 +107,9 @@ class Stage:
         self.last = dict(await self.scene.counts())
 
     def logs(self) -> str:
-        """The end of what the processes of this test said."""
-        files = sorted(self.live.logs.glob("faults-*.log"), key=lambda path: path.stat().st_mtime)
-        return "\n".join(path.read_text()[-1500:] for path in files[-2:])
+        """The end of what the processes of this test said, and what they asked for."""
+        said = "\n".join(path.read_text()[-1500:] for path in self.files[-2:])
+        return f"{said}\n{self.deaths} deaths, asked {dict(self.proxy.calls)}"
 
     async def died(self) -> None:
         """The point was reached: some process was killed."""
@@ -115,6 +118,14 @@ class Stage:
             return self.deaths > 0
 
         await until(so, 20, lambda: f"the point was never reached: {dict(self.proxy.calls)}")
+
+    async def held_devices(self, count: int) -> None:
+        """So many shared devices are reserved. One that a crash left for nobody counts as taken for a second."""
+
+        async def so() -> bool:
+            return len((await self.scene.kube.list(POD, RESERVATION_NAMESPACE)).items) == count
+
+        await until(so, 20, lambda: f"not {count} devices are reserved; {self.logs()}")
 
     async def called(self, what: str, times: int) -> None:
         """The API server was asked so often."""

@@ -75,6 +75,7 @@ async def story(stage: Stage, notes: dict[str, str]) -> None:
     await stage.bound(a=12)
     await scene.submit("h", 2, gpu=0, notes=HALF)
     await stage.bound(a=12, h=2)
+    await stage.held_devices(1 if stage.reservations else 0)
     await scene.submit("big", gpu=9)
     await scene.submit("alone", gpu=9, notes={"pod-group-name": ""})
     await scene.submit("b", 6, minimum=6, queue="d-b", priority="build")

@@ -5,6 +5,8 @@ import json
 from urllib.parse import urlencode
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from access.models import Application
 
@@ -85,3 +87,17 @@ def test_guessing_a_password_is_braked(acme):
     codes = [ask(acme, grantType="password", username="bob@example.test", password="no").status_code for _ in range(11)]
     assert codes[:10] == [400] * 10
     assert codes[10] == 429
+
+
+def test_a_token_costs_few_queries_however_often_it_is_asked_for(acme):
+    """The tenant, the account and its rules (and two schemas); "last used" is written once a minute, not once a request."""
+    body = {
+        "grantType": "client_credentials",
+        "clientID": acme.application_id,
+        "clientSecret": acme.application_secret,
+    }
+    ask(acme, **body)
+    with CaptureQueriesContext(connection) as seen:
+        assert ask(acme, **body).status_code == 200
+    assert len(seen) <= 5, [query["sql"][:100] for query in seen]
+    assert not any("UPDATE" in query["sql"] for query in seen)

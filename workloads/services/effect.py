@@ -24,6 +24,7 @@ from projects import quotas
 from projects.documents import pool_quota
 from projects.models import Department, Project, Quota
 from runai_cp.lib.errors import FieldError, Invalid
+from runai_cp.lib.garbage import collector_held
 from workloads.models import Pod, Workload
 from workloads.models.workload import DesiredPhase
 from workloads.specs.effect import Demand, NodeFact, build, effect, queues_of, request_of
@@ -79,6 +80,11 @@ class _World:
 
 def preview(*, actor: Actor, cluster: Cluster, changes: Mapping[Unit, tuple[PoolQuota, ...]]) -> Preview:
     """The effect of new quotas for some units, merged over what they have. Raises ``NotAllowed``, ``Invalid``."""
+    with collector_held():
+        return _preview(actor, cluster, changes)
+
+
+def _preview(actor: Actor, cluster: Cluster, changes: Mapping[Unit, tuple[PoolQuota, ...]]) -> Preview:
     begun = time.monotonic()
     for unit in changes:
         require(actor, Action.PROJECT_UPDATE if isinstance(unit, Project) else Action.DEPARTMENT_UPDATE, unit.scope)

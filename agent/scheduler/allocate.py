@@ -80,7 +80,7 @@ def place_all(
         return False
     if not _place_group(context, job.root, tasks, scope, wait_only=wait_only, home_first=home_first):
         return False
-    hold_back(context, job, tasks)
+    hold_back(context, job)
     context.blocked.pop(job, None)
     return True
 
@@ -145,7 +145,7 @@ def _inside(task: TaskState, scope: Scope) -> bool:
     return task.node is not None and task.node.index in scope.members
 
 
-def hold_back(context: Context, job: JobState, tasks: list[TaskState]) -> None:
+def hold_back(context: Context, job: JobState) -> None:
     """A gang that cannot start whole does not start in part: what could start waits for the pods that must wait."""
     waits = any(
         any(task.status == PodStatus.PIPELINED for task in leaf.tasks)
@@ -153,6 +153,6 @@ def hold_back(context: Context, job: JobState, tasks: list[TaskState]) -> None:
         for leaf in job.root.leaves()
     )
     if waits:
-        for task in tasks:
-            if task.status == PodStatus.ALLOCATED:
+        for task in job.tasks:
+            if task.status == PodStatus.ALLOCATED and task.pod.status == PodStatus.PENDING:
                 context.session.move(task, PodStatus.PIPELINED, task.node, task.groups, zones=task.zones)

@@ -1,5 +1,7 @@
 """Which devices of a node a pod with a share of a GPU gets: existing groups to join and whole devices to open."""
 
+import itertools
+
 from agent.scheduler.gangs import TaskState
 from agent.scheduler.ledger import NodeState
 
@@ -40,21 +42,27 @@ def _home_place(task: TaskState, candidate: tuple[int, int, str, bool], memory: 
 
 
 def _whole(task: TaskState, node: NodeState, spread: bool) -> list[tuple[int, int, str, bool]]:
-    """Whole devices as candidates: the pod's own that leave, free ones, others that leave, devices coming free."""
+    """Whole devices as candidates: the pod's own that leave, free ones, others that leave, devices coming free.
+
+    No more than will be free in all: a free device may be promised already, and be made up for by one that leaves.
+    """
     want = task.shape.devices
     place = -1 if spread else 0
     idle = max(min(node.idle_gpu, node.idle_gpu + node.coming_gpu), 0)
     waiting = max(node.free_gpus() - idle, 0)
     leaving = sorted(name for name, device in node.groups.items() if not device.staying)
     own = [name for name in leaving if task.virtual and name in task.groups]
+    opened, coming = min(idle, want), max(min(waiting - len(leaving), want), 0)
+    fresh = _fresh(task, node, opened + coming)
     found = [(place, 0, name, False) for name in own]
-    found += [(place, 1, _fresh(task, index), True) for index in range(min(idle, want))]
+    found += [(place, 1, name, True) for name in fresh[:opened]]
     found += [(place, 2, name, False) for name in leaving if name not in own]
-    fresh = max(min(waiting - len(leaving), want), 0)
-    found += [(place, 3, _fresh(task, want + index), False) for index in range(fresh)]
-    return found
+    found += [(place, 3, name, False) for name in fresh[opened:]]
+    return found[: max(node.free_gpus(), 0)]
 
 
-def _fresh(task: TaskState, index: int) -> str:
-    """A group name nobody else can have: the pod's uid and a number."""
-    return f"{task.pod.uid}-{index}"
+def _fresh(task: TaskState, node: NodeState, count: int) -> list[str]:
+    """Names of groups that nobody has: the pod's uid and a number, also where it had a device that others took over."""
+    numbered = (f"{task.pod.uid}-{number}" for number in itertools.count())
+    unused = (name for name in numbered if name not in node.groups and name not in task.pod.gpu_groups)
+    return list(itertools.islice(unused, count))

@@ -1,9 +1,10 @@
 """From a snapshot to one working copy per node pool; bad objects are refused with a reason, never raised."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.domain.groups import PodGroup
+from agent.domain.nodes import NodePool, Topology
 from agent.domain.pods import Pod, Request
 from agent.domain.queues import Queue
 from agent.domain.reasons import Reason, reason
@@ -16,6 +17,7 @@ from agent.scheduler.ledger import NONE, PRESENCE, NodeState
 from agent.scheduler.shapes import ShapeTable, device_memory
 from agent.scheduler.snapshot import Snapshot
 from agent.scheduler.state import Session
+from agent.scheduler.wellformed import Sieve, name_of
 
 
 @dataclass(slots=True)
@@ -33,6 +35,8 @@ class Intake:
     unplaced: dict[str, Reason] = field(default_factory=dict)
     homes: dict[str, str] = field(default_factory=dict)
     verdicts: dict[Request, Reason | None] = field(default_factory=dict)
+    pools: dict[str, NodePool] = field(default_factory=dict)
+    topologies: dict[str, Topology] = field(default_factory=dict)
     groups: dict[str, PodGroup] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
 
@@ -40,6 +44,7 @@ class Intake:
 def take_in(snapshot: Snapshot) -> Intake:
     """Build the working copies. The order of objects in the snapshot makes no difference."""
     intake = Intake()
+    snapshot = _sift(snapshot, intake)
     pools = sorted(
         {node.pool for node in snapshot.nodes}
         | {queue.pool for queue in snapshot.queues}
@@ -56,6 +61,30 @@ def take_in(snapshot: Snapshot) -> Intake:
         session.charges.clear()
         session.changes.clear()
     return intake
+
+
+def _sift(snapshot: Snapshot, intake: Intake) -> Snapshot:
+    """Without the objects that are not even well-formed; pods of those are told why they are left out."""
+    sieve, refused = Sieve(), intake.refused
+    sifted = replace(
+        snapshot,
+        nodes=tuple(sieve.sound("node", snapshot.nodes, refused)),
+        queues=tuple(sieve.sound("queue", snapshot.queues, refused)),
+        groups=tuple(sieve.sound("group", snapshot.groups, refused)),
+        pods=tuple(sieve.sound("pod", snapshot.pods, refused)),
+        pools=tuple(sieve.sound("pool", snapshot.pools, refused)),
+        topologies=tuple(sieve.sound("topology", snapshot.topologies, refused)),
+        slices=tuple(sieve.sound("slice", snapshot.slices, refused)),
+        claims=tuple(sieve.sound("claim", snapshot.claims, refused)),
+    )
+    if len(sifted.pods) < len(snapshot.pods):
+        kept = set(map(id, sifted.pods))
+        for pod in snapshot.pods:
+            if id(pod) not in kept and type(pod.uid) is str:
+                intake.unplaced[pod.uid] = refused[f"pod/{name_of(pod)}"]
+    intake.pools = {pool.name: pool for pool in sifted.pools}
+    intake.topologies = {topology.name: topology for topology in sifted.topologies}
+    return sifted
 
 
 def _take_nodes(intake: Intake, snapshot: Snapshot) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from agent.domain.pods import PodStatus
+from agent.scheduler.capacity import over_capacity
 from agent.scheduler.conditions import Conditions
 from agent.scheduler.devices import choose_devices
 from agent.scheduler.filters import Filter
@@ -140,6 +141,7 @@ class Placer:
         self.rules = rules
         self.strategy = strategy
         self._rankings: dict[int, Ranking] = {}
+        self._uneven = len({node.device_memory for node in nodes if node.gpus}) > 1
 
     def ranking(self, shape: Shape) -> Ranking:
         found = self._rankings.get(shape.index)
@@ -157,7 +159,11 @@ class Placer:
         ranking = self.ranking(task.shape) if scope is None else scope.ranking(self, task.shape)
         if conditions is not None and conditions.concerns(task):
             return self._place_with_care(task, ranking, conditions, wait_only)
-        node = self._nominated(task, scope) or ranking.best()
+        nominated = self._nominated(task, scope)
+        if self._uneven and task.shape.request.gpu_memory:
+            nodes = ([nominated] if nominated is not None else []) + ranking.in_order()
+            return any(self.affordable(task, node) and self.put(task, node, wait_only=wait_only) for node in nodes)
+        node = nominated or ranking.best()
         return node is not None and self.put(task, node, wait_only=wait_only)
 
     def _place_with_care(self, task: TaskState, ranking: Ranking, conditions: Conditions, wait_only: bool) -> bool:
@@ -171,9 +177,19 @@ class Placer:
         if task.shape.constraints.preferred_pods:
             nodes.sort(key=lambda node: -conditions.affinity.preference(task, node))
         for node in nodes:
-            if conditions.refuse(task, node) is None and self.put(task, node, wait_only=wait_only):
+            if (
+                conditions.refuse(task, node) is None
+                and self.affordable(task, node)
+                and self.put(task, node, wait_only=wait_only)
+            ):
                 return True
         return False
+
+    def affordable(self, task: TaskState, node: NodeState) -> bool:
+        """Whether its queues may hold what it costs there: device memory is a larger part of a smaller device."""
+        if not (self._uneven and task.shape.request.gpu_memory):
+            return True
+        return over_capacity(task.job, task.shape.accounted(node.device_memory)) is None
 
     def _opens(self, shape: Shape, node: NodeState) -> bool:
         """Whether it would not join a device that is shared already."""
@@ -190,7 +206,7 @@ class Placer:
     def put_back(self, task: TaskState) -> bool:
         """Take back the eviction of a pod if its own node still has its room."""
         node, conditions = task.node, self.session.conditions
-        if node is None or not node.fits_coming(task.shape):
+        if node is None or not node.fits_coming(task.shape) or not self.affordable(task, node):
             return False
         if conditions is not None and conditions.concerns(task) and conditions.refuse(task, node) is not None:
             return False

@@ -7,12 +7,14 @@ that were not known) is left to a new intake, which is always right.
 from agent.domain.groups import PodGroup
 from agent.domain.nodes import Node
 from agent.domain.pods import Pod, PodStatus
-from agent.scheduler.checks import check_node
+from agent.domain.reasons import reason
+from agent.scheduler.checks import check_group, check_node
 from agent.scheduler.gangs import JobState, TaskState
 from agent.scheduler.intake import Intake, enter, make_task, sort_tasks, take_group
 from agent.scheduler.ledger import NONE, PRESENCE
 from agent.scheduler.snapshot import Snapshot
 from agent.scheduler.state import Session
+from agent.scheduler.wellformed import Sieve
 
 
 def refresh(intake: Intake, before: Snapshot, after: Snapshot) -> bool:
@@ -35,7 +37,9 @@ def _nodes(intake: Intake, before: Snapshot, after: Snapshot) -> bool:
         return False
     for node in after.nodes:
         was = old.get(node.name)
-        if was is None or (was is not node and was != node and not _resize(intake, was, node)):
+        if was is node or was == node:
+            continue
+        if was is None or Sieve().wrong(node) or not _resize(intake, was, node):
             return False
     return True
 
@@ -79,7 +83,11 @@ def _groups(intake: Intake, before: Snapshot, after: Snapshot) -> bool:
         was = old.get(key)
         if was is group or was == group:
             continue
-        if group.pool not in intake.sessions or (was is not None and not _regroup(intake, was, group)):
+        if (
+            Sieve().wrong(group)
+            or group.pool not in intake.sessions
+            or (was is not None and not _regroup(intake, was, group))
+        ):
             return False
         if was is None:
             take_group(intake, group)
@@ -92,7 +100,7 @@ def _regroup(intake: Intake, was: PodGroup, group: PodGroup) -> bool:
     """Follow a change that leaves the gang itself alone."""
     same = (was.pool, was.queue, was.root, was.uid) == (group.pool, group.queue, group.root, group.uid)
     home = intake.homes.get(group.key)
-    if not same or home is None or was.preemptibility is not group.preemptibility:
+    if not same or home is None or was.preemptibility is not group.preemptibility or check_group(group):
         return False
     session = intake.sessions[home]
     session.jobs[group.key].regroup(group)
@@ -100,12 +108,14 @@ def _regroup(intake: Intake, was: PodGroup, group: PodGroup) -> bool:
 
 
 def _drop_group(intake: Intake, key: str) -> None:
+    """Take a job out; pods of it that are still there will be told that their group is gone."""
     intake.refused.pop(f"group/{key}", None)
     home = intake.homes.pop(key, None)
     if home is not None:
         session = intake.sessions[home]
         for task in list(session.jobs[key].tasks):
             _leave(intake, session, task)
+            intake.unplaced[task.pod.uid] = reason("GroupDoesNotExist", group=key)
         del session.jobs[key]
 
 
@@ -126,6 +136,9 @@ def _pods(intake: Intake, before: Snapshot, after: Snapshot) -> bool:
     if len(old) != len(before.pods) or len(new) != len(after.pods):
         return False
     changed = [pod for uid, pod in new.items() if old.get(uid) is not pod or uid in intake.unplaced]
+    sieve = Sieve()
+    if any(sieve.wrong(pod) for pod in changed):
+        return False
     for uid in old.keys() - new.keys():
         _forget(intake, old[uid])
     grown: dict[JobState, None] = {}

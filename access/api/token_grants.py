@@ -13,6 +13,7 @@ from rest_framework.request import Request
 
 from access.actors import application_actor, user_actor
 from access.auth import tokens
+from access.grants import Actor
 from access.models import AccessKey, Application, User
 from access.services.access_keys import key_matches
 from access.services.applications import matches
@@ -84,17 +85,17 @@ def _signed_in(user: User, label: str = "") -> Granted:
     after = {"program": label} if label else None
     record(actor=actor, action="sign-in", entity_type="user", entity_id=actor.id, entity_name=actor.name, after=after)
     User.objects.filter(pk=user.pk).update(last_login=timezone.now())
-    return Granted(_of_person(user, family), new_refresh_token(user, family=family, label=label))
+    return Granted(_of_person(actor, user, family), new_refresh_token(user, family=family, label=label))
 
 
 def _again(refresh_token: str) -> Granted:
     user, family, following = use_refresh_token(refresh_token)
-    return Granted(_of_person(user, family), following)
+    return Granted(_of_person(user_actor(user), user, family), following)
 
 
-def _of_person(user: User, family: uuid.UUID) -> tokens.AccessToken:
+def _of_person(actor: Actor, user: User, family: uuid.UUID) -> tokens.AccessToken:
     return tokens.issue(
-        actor=user_actor(user),
+        actor=actor,
         schema_name=connection.schema_name,
         generation=user.token_generation,
         family=str(family),

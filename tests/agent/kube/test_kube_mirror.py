@@ -273,3 +273,15 @@ def test_a_namespace_that_gets_a_queue_moves_its_pods():
     space = {"metadata": {"name": "ns", "labels": {"runai/queue": "team"}}}
     world.mirror.on_namespace(Change("ns", None, space))
     assert world.mirror.snapshot(NOW).groups[0].queue == "team"
+
+
+def test_a_leaving_pod_is_stuck_when_its_time_has_passed_and_not_before():
+    world, minute = World(), 60 * 10**9
+    for obj in (node(), queue(), group("g")):
+        world.put(obj)
+    leaving = pod("p", in_group="g", nodeName="n1")
+    leaving["metadata"]["deletionTimestamp"] = CREATED
+    world.put(leaving | {"status": {"phase": "Running"}})
+    states = [world.mirror.snapshot(NOW + after).pods[0].status for after in (0, minute, 3 * minute, 0)]
+    releasing, stuck = PodStatus.RELEASING, PodStatus.STUCK_IN_RELEASING
+    assert states == [releasing, releasing, stuck, releasing]  # also when the clock is set back

@@ -17,7 +17,18 @@ from agent import install
 from agent.kube import errors
 from agent.kube.client import KubeClient
 from agent.kube.protocol import Obj
-from agent.kube.resources import EVENT, LEASE, POD, POD_GROUP, QUEUE, WORKLOAD
+from agent.kube.resources import (
+    EVENT,
+    LEASE,
+    NODE,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    POD_GROUP,
+    QUEUE,
+    STORAGE_CLASS,
+    WORKLOAD,
+)
 from agent.kube.watch import Informers
 from agent.loops.leases import Elector, identity
 from agent.wire.install import crd_text, render_manifest
@@ -174,6 +185,35 @@ async def test_killed_in_the_middle_nothing_is_lost_or_doubled(kube, scheduler):
     await until(all_bound(kube, 16))
     per_node = [list((await bound(kube)).values()).count(node) for node in ("sim-001", "sim-002")]
     assert per_node == [8, 8]
+
+
+async def test_a_local_volume_is_claimed_before_its_pod_is_bound(kube, scheduler):
+    label = "kubernetes.io/hostname"
+    host = (await kube.get(NODE, "sim-002"))["metadata"]["labels"][label]
+    wait = {"provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"}
+    meta = {"name": "d-local"}
+    await kube.apply({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": meta} | wait, manager="t")
+    shared: Obj = {"storageClassName": "d-local", "accessModes": ["ReadWriteOnce"]}
+    term = {"matchExpressions": [{"key": label, "operator": "In", "values": [host]}]}
+    affinity = {"nodeAffinity": {"required": {"nodeSelectorTerms": [term]}}}
+    volume = shared | affinity | {"capacity": {"storage": "1Gi"}, "local": {"path": "/none"}}
+    claim = shared | {"resources": {"requests": {"storage": "1Gi"}}}
+    await kube.create({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "d-v"}, "spec": volume})
+    meta = {"name": "d-c", "namespace": SPACE}
+    await kube.create({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": claim})
+    user = pod("a", 1)
+    user["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "d-c"}}]
+    try:
+        scheduler()
+        await kube.create(user)
+        await until(all_bound(kube, 1), within=60)
+        assert await bound(kube) == {"a": "sim-002"}
+        assert (await kube.get(PERSISTENT_VOLUME_CLAIM, "d-c", SPACE))["status"]["phase"] == "Bound"
+    finally:
+        await kube.delete(POD, "a", SPACE, grace_s=0)
+        await kube.delete(PERSISTENT_VOLUME_CLAIM, "d-c", SPACE)
+        await kube.delete(PERSISTENT_VOLUME, "d-v")
+        await kube.delete(STORAGE_CLASS, "d-local")
 
 
 async def test_of_two_one_works_and_the_other_takes_over(kube, scheduler):

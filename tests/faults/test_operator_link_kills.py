@@ -27,8 +27,9 @@ from tests.link.linkrig import Rig, in_db
 pytestmark = [pytest.mark.cluster, pytest.mark.services, pytest.mark.django_db, pytest.mark.timeout(300)]
 
 POINTS = {
-    "its key is to be stored": Point(BEFORE, "POST", r"/secrets$"),
-    "its key is stored": Point(AFTER, "POST", r"/secrets$"),
+    "its key is to be stored": Point(BEFORE, "PATCH", rf"/secrets/{PENDING}$"),
+    "its key is stored": Point(AFTER, "PATCH", rf"/secrets/{PENDING}$"),
+    "it has enrolled": Point(AFTER, "PATCH", rf"/secrets/{IDENTITY}$"),
     "its token is used up": Point(AFTER, "DELETE", rf"/secrets/{ENROLMENT_SECRET}$"),
     "its journal is begun": Point(AFTER, "POST", r"/configmaps$"),
     "a project is applied": Point(AFTER, "PATCH", r"/projects/"),

@@ -41,7 +41,7 @@ POINTS = {
     "pods are listed": Point("LIST pods", done=False),
     "pods are watched": Point("WATCH pods", done=False),
     "a bind is sent": Point(BIND, done=False),
-    "a bind is done": Point(BIND, done=True, long=False),
+    "a bind is done": Point(BIND, done=True),
     "a gang's first bind is sent": Point(BIND, done=False, where="/b-"),
     "between the binds of a gang": Point(BIND, done=True, nth=3, where="/b-", long=False),
     "a gang's last bind is done": Point(BIND, done=True, nth=6, where="/b-"),

@@ -127,8 +127,14 @@ async def owner(stage: Stage, name: str, minimum: str) -> Obj:
     return {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": made["metadata"]["uid"], "controller": False}
 
 
-@pytest.mark.parametrize("rule", [unreadable, invalid], ids=["unreadable", "a gang nobody can hold"])
-@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=LONG)])
+@pytest.mark.parametrize(
+    ("rule", "count"),
+    [
+        pytest.param(unreadable, 500, id="unreadable-500"),
+        pytest.param(unreadable, 10_000, id="unreadable-10000", marks=LONG),
+        pytest.param(invalid, 10_000, id="a gang nobody can hold-10000", marks=LONG),
+    ],
+)
 async def test_one_bad_owner_of_many_pods(rule: Rule, count: int, live_cluster: Live) -> None:
     async with staged(live_cluster) as stage:
         stage.proxy.rules.append(rule)

@@ -291,6 +291,7 @@ FAIR = [
     ("beyond, as much as the sibling", 4, 5, 4, 6, False),
     ("beyond, more than the sibling", 4, 7, 4, 6, False),
     ("the sibling has no share", 4, 7, 0, 6, True),
+    ("the sibling has neither share nor anything left", 4, 7, 0, 0, True),
     ("no share of its own", 0, 0, 4, 6, False),
 ]
 

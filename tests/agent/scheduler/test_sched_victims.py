@@ -64,6 +64,35 @@ def test_a_walk_sees_what_queues_hold_now():
     assert VictimWalk(index, queues, TOTALS, anyone).pop().job.group.name == "y1"
 
 
+def test_a_walk_sees_what_a_queue_lost_behind_its_first_victim():
+    """x's first victim is the same as before, but x holds less than y by now."""
+    cluster = Cluster().node("n1").queue("x").queue("y")
+    for name in ("x0", "x1", "x2", "y0", "y1"):
+        cluster.job(name, name[0], on="n1")
+    session = session_of(cluster)
+    for state in session.queues.values():
+        state.set_fair_share((1000, 9000, 9 << 40))
+    index = VictimIndex(session, session.jobs.values())
+    queues = list(session.queues.values())
+    assert VictimWalk(index, queues, TOTALS, anyone).pop().job.group.name == "x2"
+    for name in ("x0", "x1"):
+        for task in session.jobs[f"team/{name}"].tasks:
+            session.move(task, task.status.RELEASING, task.node)
+    index.renew(session.jobs.values())
+    assert VictimWalk(index, queues, TOTALS, anyone).pop().job.group.name == "y1"
+
+
+def test_a_line_asks_what_a_job_needs_now():
+    """Two pods to start with, one more when those have their place."""
+    session = session_of(Cluster().node("n1").queue("q", 8).job("j", "q", pods=3, least=2))
+    job, node = session.jobs["team/j"], session.nodes[0]
+    line = JobQueue(session, lines_of([job]), TOTALS, 100)
+    assert line.request(job)[0] == 2000
+    for task in job.root.next_tasks():
+        session.move(task, task.status.ALLOCATED, node)
+    assert line.request(job)[0] == 1000
+
+
 def test_a_walk_can_start_again():
     cluster = Cluster().node("n1").queue("x").queue("y")
     for name in ("x0", "x1", "y0", "y1"):

@@ -12,6 +12,7 @@ from tests.fixtures_rooms import documents, make_project, make_workload
 from workloads.models import Workload
 
 TRAININGS = "/api/v1/workloads/trainings"
+INFERENCES = "/api/v1/workloads/inferences"
 WORKLOADS = "/api/v1/workloads"
 JSON = "application/json"
 
@@ -51,6 +52,19 @@ def test_what_was_asked_is_answered(acme: Home, project: Project, contract: Any)
     assert spec["environmentVariables"] == [{"name": "A", "value": "b"}]
 
 
+def test_inference_has_a_path_of_its_own(acme: Home, project: Project, contract: Any) -> None:
+    scaling = {"minReplicas": 1, "maxReplicas": 3, "metric": "concurrency", "metricThreshold": 5}
+    sent = body(project, name="serve", spec={"servingPort": {"container": 8000}, "autoscaling": scaling})
+    made = acme.api().post(INFERENCES, sent, content_type=JSON)
+    assert made.status_code == 202, made.content
+    contract("POST", INFERENCES, made)
+    spec = documents(project.cluster)[f"workload/{made.json()['workloadId']}"]["spec"]
+    assert (spec["type"], spec["ports"][0]["container"], spec["autoscaling"]["maxReplicas"]) == ("inference", 8000, 3)
+    answer = acme.api().get(f"{INFERENCES}/{made.json()['workloadId']}")
+    contract("GET", INFERENCES + "/{workloadId}", answer)
+    assert answer.json()["spec"]["servingPort"]["container"] == 8000
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -70,7 +84,7 @@ def test_what_was_asked_is_answered(acme: Home, project: Project, contract: Any)
         ({"spec": {"compute": {"cpuMemoryRequest": "lots"}}}, "spec.compute.cpuMemoryRequest"),
         ({"spec": {"compute": {"cpuCoreRequest": True}}}, "spec.compute.cpuCoreRequest"),
         ({"spec": {"nodePools": ["nowhere"]}}, "spec.nodePools"),
-        ({"spec": {"storage": {"pvc": [{"path": "/x"}]}}}, "spec.storage"),
+        ({"spec": {"storage": {"pvc": [{"path": "/x"}]}}}, "spec.storage.pvc[0]"),
         ({"spec": {"environmentVariables": [{"name": "A", "secret": {"name": "s"}}]}}, "spec.environmentVariables[0]"),
         ({"spec": {"backoffLimit": "six"}}, "spec.backoffLimit"),
         ({"templateId": str(uuid4())}, "templateId"),

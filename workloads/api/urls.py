@@ -3,9 +3,9 @@
 from django.urls import path
 
 from workloads.api import documents, effect, lists, manifests, native
-from workloads.specs.request import DISTRIBUTED, TRAINING, WORKSPACE
+from workloads.specs.request import DISTRIBUTED, INFERENCE, TRAINING, WORKSPACE
 
-NATIVE = {"trainings": TRAINING, "distributed": DISTRIBUTED, "workspaces": WORKSPACE}
+NATIVE = {"trainings": TRAINING, "distributed": DISTRIBUTED, "workspaces": WORKSPACE, "inferences": INFERENCE}
 
 urlpatterns = [
     path("v1/org-unit/preview", effect.QuotaPreviewView.as_view()),

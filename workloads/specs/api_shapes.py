@@ -10,9 +10,12 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agent.wire.objects import EnvVar, Toleration
+from agent.wire.objects import Port, RoleSpec, Toleration
+from workloads.specs import api_parts as parts
+from workloads.specs.compile import compute_of
 from workloads.specs.problems import Problem, SpecError
-from workloads.specs.request import DISTRIBUTED, SubmitRequest
+from workloads.specs.quantities import gpu_memory_mib
+from workloads.specs.request import DISTRIBUTED, INFERENCE, SubmitRequest
 
 Json = Mapping[str, Any]
 
@@ -40,14 +43,21 @@ AMOUNTS = {
     "gpuDevicesRequest": "gpu_devices",
     "gpuPortionRequest": "gpu_portion",
     "gpuMemoryRequest": "gpu_memory",
+    "gpuPortionLimit": "gpu_portion_limit",
+    "gpuMemoryLimit": "gpu_memory_limit",
     "cpuCoreRequest": "cpu",
     "cpuCoreLimit": "cpu_limit",
     "cpuMemoryRequest": "memory",
     "cpuMemoryLimit": "memory_limit",
 }
-LISTS = ("environmentVariables", "labels", "annotations", "tolerations", "nodePools")
-_AS_NUMBER = frozenset({"gpuPortionRequest", "cpuCoreRequest", "cpuCoreLimit"})
-SUPPORTED = frozenset({*TEXTS, *INTEGERS, *WORDS, *LISTS, "compute"})
+LISTS = ("environmentVariables", "labels", "annotations", "tolerations", "nodePools", "ports", "imagePullSecrets")
+_AS_NUMBER = frozenset({"gpuPortionRequest", "gpuPortionLimit", "cpuCoreRequest", "cpuCoreLimit"})
+SUPPORTED = frozenset({*TEXTS, *INTEGERS, *WORDS, *LISTS, "compute", "storage"})
+ONLY_INFERENCE = frozenset({"servingPort", "autoscaling"})
+MASTER = frozenset({"image", "command", "args", "environmentVariables", "compute"})
+"""What the first pod of a gang may have different."""
+DEFAULT_SHARED_MEMORY_MIB = 4096
+"""``largeShmRequest`` names no size: the pod's own memory, or this where it names none."""
 LEFT_OUT = "left out: this release does not support it"
 
 PATHS: dict[str, str] = {
@@ -61,6 +71,13 @@ PATHS: dict[str, str] = {
     "annotations": "spec.annotations",
     "tolerations": "spec.tolerations",
     "node_pools": "spec.nodePools",
+    "ports": "spec.ports",
+    "storage": "spec.storage",
+    "image_pull_secrets": "spec.imagePullSecrets",
+    "autoscaling": "spec.autoscaling",
+    "extended_resources": "spec.compute.extendedResources",
+    "shared_memory_mib": "spec.compute.largeShmRequest",
+    "master": "masterSpec",
 }
 """Attribute of ``SubmitRequest`` → where the contract has it."""
 
@@ -92,15 +109,24 @@ def read_creation(body: Json, workload_type: str) -> SubmitRequest:
     for key, name in AMOUNTS.items():
         values[name] = reader.amount(compute, key, f"spec.compute.{key}")
     values |= {
-        "environment": reader.items(spec, "environmentVariables", _variable),
+        "environment": reader.items(spec, "environmentVariables", parts.variable),
         "labels": dict(reader.items(spec, "labels", _pair)) or None,
         "annotations": dict(reader.items(spec, "annotations", _pair)) or None,
         "tolerations": reader.items(spec, "tolerations", _toleration),
         "node_pools": reader.items(spec, "nodePools", _pool),
+        "ports": reader.items(spec, "ports", parts.port),
+        "image_pull_secrets": reader.items(spec, "imagePullSecrets", parts.pull_secret),
+        "storage": parts.storage(spec.get("storage"), reader.wrong),
+        "extended_resources": dict(reader.items(compute, "extendedResources", parts.extended_resource, "spec.compute"))
+        or None,
+        "shared_memory_mib": reader.shared_memory(compute),
+        "master": reader.master(body),
     }
+    if workload_type == INFERENCE:
+        values |= reader.serving(spec, values["ports"])
     values["image"] = values["image"] or ""
     reader.gpu_type(compute, values)
-    reader.unsupported(body, spec, compute)
+    reader.unsupported(body, spec, compute, workload_type)
     if reader.problems:
         raise SpecError(reader.problems)
     return SubmitRequest(**{name: value for name, value in values.items() if value is not None})
@@ -157,10 +183,10 @@ class _Reader:
             self.wrong(path, value, f"words as a shell reads them ({error})".replace("No closing", "no closing"))
             return ()
 
-    def items(self, source: Json, key: str, read: Callable[[Any], Any]) -> tuple[Any, ...]:
+    def items(self, source: Json, key: str, read: Callable[[Any], Any], inside: str = "spec") -> tuple[Any, ...]:
         """The items of a list, without those that say ``exclude``."""
         value = source.get(key) or []
-        path = f"spec.{key}"
+        path = f"{inside}.{key}"
         if not isinstance(value, list):
             self.wrong(path, value, "a list")
             return ()
@@ -174,42 +200,80 @@ class _Reader:
                 self.wrong(f"{path}[{index}]", item, str(error))
         return tuple(found)
 
+    def shared_memory(self, compute: Json) -> int | None:
+        if compute.get("largeShmRequest") is not True:
+            return None
+        for key in ("cpuMemoryLimit", "cpuMemoryRequest"):
+            try:
+                return gpu_memory_mib(str(compute[key]))
+            except (KeyError, ValueError):
+                continue
+        return DEFAULT_SHARED_MEMORY_MIB
+
+    def serving(self, spec: Json, ports: tuple[Port, ...]) -> dict[str, Any]:
+        """The port that answers comes first; how it scales."""
+        found: dict[str, Any] = {}
+        serving = self.mapping(spec, "servingPort", "spec.servingPort")
+        try:
+            found["autoscaling"] = parts.autoscaling(spec.get("autoscaling"))
+        except ValueError as error:
+            self.wrong("spec.autoscaling", spec.get("autoscaling"), str(error))
+        if serving:
+            try:
+                found["ports"] = (parts.port({"container": serving.get("container")}), *ports)
+            except ValueError as error:
+                self.wrong("spec.servingPort", serving, str(error))
+            for key in ("authorizedUsers", "authorizedGroups", "clusterLocalAccessOnly"):
+                if serving.get(key):
+                    self.wrong(f"spec.servingPort.{key}", serving[key], LEFT_OUT)
+        return found
+
+    def master(self, body: Json) -> RoleSpec | None:
+        """What the first pod of a gang has different; None where it is as the others."""
+        given = self.mapping(body, "masterSpec", "masterSpec")
+        if body.get("masterSpecSameAsWorker") is True or not given:
+            return None
+        compute = self.mapping(given, "compute", "masterSpec.compute")
+        for key, value in given.items():
+            if key not in MASTER and value not in (None, False, "", [], {}):
+                self.wrong(f"masterSpec.{key}", value, LEFT_OUT)
+        try:
+            amounts: dict[str, Any] = {
+                name: self.amount(compute, key, f"masterSpec.compute.{key}") for key, name in AMOUNTS.items()
+            }
+            resources = compute_of(SubmitRequest("", "", "", **amounts)) if compute else None
+        except ValueError as error:
+            self.wrong("masterSpec.compute", compute, str(error))
+            resources = None
+        return RoleSpec(
+            image=self.text(given, "image", "masterSpec.image"),
+            command=self.words(given, "command", "masterSpec.command"),
+            args=self.words(given, "args", "masterSpec.args"),
+            environment=self.items(given, "environmentVariables", parts.variable, "masterSpec"),
+            compute=resources,
+        )
+
     def gpu_type(self, compute: Json, values: Mapping[str, Any]) -> None:
-        """``gpuRequestType`` names which of portion and memory counts; the other must be absent, the limit equal."""
+        """``gpuRequestType`` names which of portion and memory counts; the other must be absent."""
         kind = compute.get("gpuRequestType")
         if kind not in (None, "portion", "memory"):
             self.wrong("spec.compute.gpuRequestType", kind, "portion or memory")
         elif kind is not None and values[f"gpu_{kind}"] is None:
             self.wrong(f"spec.compute.gpu{kind.title()}Request", None, f"an amount, since gpuRequestType is {kind}")
-        for name in ("Portion", "Memory"):
-            limit = compute.get(f"gpu{name}Limit")
-            if limit is not None and str(limit) != values[f"gpu_{name.lower()}"]:
-                self.wrong(f"spec.compute.gpu{name}Limit", limit, "the same as the request, or left out")
 
-    def unsupported(self, body: Json, spec: Json, compute: Json) -> None:
-        known_compute = {*AMOUNTS, "gpuRequestType", "gpuPortionLimit", "gpuMemoryLimit"}
+    def unsupported(self, body: Json, spec: Json, compute: Json, workload_type: str) -> None:
+        known_compute = {*AMOUNTS, "gpuRequestType", "extendedResources", "largeShmRequest"}
+        others = ("templateId",) if workload_type == DISTRIBUTED else ("templateId", "masterSpec")
         for prefix, source, known in (
-            ("", {k: body.get(k) for k in ("templateId", "masterSpec")}, set()),
-            ("spec.", spec, SUPPORTED),
+            ("", {k: body.get(k) for k in others}, set()),
+            ("spec.", spec, SUPPORTED | ONLY_INFERENCE if workload_type == INFERENCE else SUPPORTED),
             ("spec.compute.", compute, known_compute),
         ):
             for key, value in source.items():
                 if key not in known and value not in (None, False, "", [], {}):
                     self.wrong(prefix + key, value, LEFT_OUT)
-        if body.get("masterSpecSameAsWorker") is False:
-            self.wrong("masterSpecSameAsWorker", False, "true: every worker of the gang has the same spec")
-
-
-def _variable(item: Any) -> EnvVar:
-    if not isinstance(item, dict) or not isinstance(item.get("name"), str):
-        raise ValueError("an object with name and value")
-    sources = [key for key in ("secret", "configMap", "podFieldRef", "userCredential") if item.get(key)]
-    if sources:
-        raise ValueError(f"name and value; {sources[0]} is not supported by this release")
-    value = item.get("value")
-    if not isinstance(value, (str, type(None))):
-        raise ValueError("a value that is text")
-    return EnvVar(item["name"], value or "")
+        if body.get("masterSpecSameAsWorker") is False and not body.get("masterSpec"):
+            self.wrong("masterSpecSameAsWorker", False, "true, or a masterSpec")
 
 
 def _pair(item: Any) -> tuple[str, str]:
@@ -248,7 +312,7 @@ def spec_json(request: SubmitRequest) -> dict[str, Any]:
         if getattr(request, name):
             spec[key] = shlex.join(getattr(request, name))
     if request.environment:
-        spec["environmentVariables"] = [{"name": item.name, "value": item.value} for item in request.environment]
+        spec["environmentVariables"] = [parts.variable_json(item) for item in request.environment]
     for key, pairs in (("labels", request.labels), ("annotations", request.annotations)):
         if pairs:
             spec[key] = [{"name": name, "value": value} for name, value in pairs.items()]
@@ -256,6 +320,18 @@ def spec_json(request: SubmitRequest) -> dict[str, Any]:
         spec["nodePools"] = list(request.node_pools)
     if request.tolerations:
         spec["tolerations"] = [_toleration_json(item) for item in request.tolerations]
+    if request.storage:
+        spec["storage"] = parts.storage_json(request.storage)
+    if request.image_pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in request.image_pull_secrets]
+    ports = request.ports
+    if request.type == INFERENCE and ports:
+        spec["servingPort"] = {"container": ports[0].container}
+        ports = ports[1:]
+    if ports:
+        spec["ports"] = [parts.port_json(item) for item in ports]
+    if request.autoscaling is not None:
+        spec["autoscaling"] = parts.autoscaling_json(request.autoscaling)
     compute = _compute_json(request)
     return spec | ({"compute": compute} if compute else {})
 
@@ -268,6 +344,11 @@ def _compute_json(request: SubmitRequest) -> dict[str, Any]:
             compute[key] = _number(text) if key in _AS_NUMBER else text
     if "gpuDevicesRequest" in compute:
         compute["gpuDevicesRequest"] = int(float(compute["gpuDevicesRequest"]))
+    if request.extended_resources:
+        pairs = request.extended_resources.items()
+        compute["extendedResources"] = [{"resource": name, "quantity": str(count)} for name, count in pairs]
+    if request.shared_memory_mib is not None:
+        compute["largeShmRequest"] = True
     if request.gpu_portion is not None:
         compute["gpuRequestType"] = "portion"
     elif request.gpu_memory is not None:

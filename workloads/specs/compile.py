@@ -46,7 +46,7 @@ def compile_spec(request: SubmitRequest, *, node_pools: tuple[str, ...] = (), su
         working_dir=request.working_dir,
         environment=request.environment,
         image_pull_policy=request.image_pull_policy,
-        compute=_compute(request),
+        compute=compute_of(request),
         workers=request.workers if request.type == DISTRIBUTED else None,
         framework=request.framework,
         completions=request.completions,
@@ -68,7 +68,8 @@ def compile_spec(request: SubmitRequest, *, node_pools: tuple[str, ...] = (), su
     )
 
 
-def _compute(request: SubmitRequest) -> Compute:
+def compute_of(request: SubmitRequest) -> Compute:
+    """What one pod asks for. Raises ``ValueError`` for an amount that cannot be read."""
     portion = _read(quantities.gpu_portion_milli, request.gpu_portion)
     memory = _read(quantities.gpu_memory_mib, request.gpu_memory)
     default_devices = 1 if portion or memory else 0
@@ -77,6 +78,9 @@ def _compute(request: SubmitRequest) -> Compute:
         gpu_devices=default_devices if devices is None else devices,
         gpu_portion_milli=None if portion == WHOLE else portion,
         gpu_memory_mib=memory,
+        gpu_portion_limit_milli=_read(quantities.gpu_portion_milli, request.gpu_portion_limit),
+        gpu_memory_limit_mib=_read(quantities.gpu_memory_mib, request.gpu_memory_limit),
+        extended_resources=request.extended_resources or None,
         cpu_milli=_read(quantities.cpu_milli, request.cpu),
         cpu_limit_milli=_read(quantities.cpu_milli, request.cpu_limit),
         memory_bytes=_read(quantities.memory_bytes, request.memory),
@@ -138,6 +142,9 @@ def request_from_spec(spec: WorkloadSpec, *, name: str, project_id: str, cluster
         gpu_devices=str(each.gpu_devices) if each.gpu_devices else None,
         gpu_portion=_text(quantities.decimal_text, each.gpu_portion_milli),
         gpu_memory=_text(lambda mib: quantities.memory_text(mib * quantities.MIB), each.gpu_memory_mib),
+        gpu_portion_limit=_text(quantities.decimal_text, each.gpu_portion_limit_milli),
+        gpu_memory_limit=_text(lambda mib: quantities.memory_text(mib * quantities.MIB), each.gpu_memory_limit_mib),
+        extended_resources=each.extended_resources,
         cpu=_text(quantities.decimal_text, each.cpu_milli),
         cpu_limit=_text(quantities.decimal_text, each.cpu_limit_milli),
         memory=_text(quantities.memory_text, each.memory_bytes),

@@ -39,6 +39,11 @@ class SubmitRequest:
     """Whole devices of one pod; with a portion or memory, that much of each of them."""
     gpu_portion: str | None = None
     gpu_memory: str | None = None
+    gpu_portion_limit: str | None = None
+    """What it may use of each device while nobody else needs it; at least the portion."""
+    gpu_memory_limit: str | None = None
+    extended_resources: dict[str, int] | None = None
+    """Other countable resources of a pod by name, such as MIG slices."""
     cpu: str | None = None
     cpu_limit: str | None = None
     memory: str | None = None

@@ -95,6 +95,26 @@ def _gpu(request: SubmitRequest) -> Iterator[Problem]:
         yield from _amount(request, name, read)
         if getattr(request, name) is not None and devices == 0:
             yield Problem(name, getattr(request, name), "left out when 0 devices are asked for")
+        yield from _gpu_limit(request, name, read)
+
+
+def _gpu_limit(request: SubmitRequest, name: str, read: Callable[[str], int]) -> Iterator[Problem]:
+    """What a pod may use beyond its share: of the same kind, and at least as much. A whole device is its own limit."""
+    asked, limit = getattr(request, name), getattr(request, f"{name}_limit")
+    most = yield from _amount(request, f"{name}_limit", read)
+    if limit is None or most is None:
+        return
+    if asked is None:
+        yield Problem(f"{name}_limit", limit, "left out without a request of the same kind")
+        return
+    try:
+        least = read(asked)
+    except ValueError:
+        return
+    if most < least:
+        yield Problem(f"{name}_limit", limit, f"at least the request, {asked}")
+    elif name == "gpu_portion" and least == 1000:
+        yield Problem(f"{name}_limit", limit, "left out for a whole device")
 
 
 def _cpu_and_memory(request: SubmitRequest) -> Iterator[Problem]:

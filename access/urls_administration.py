@@ -9,6 +9,7 @@ urlpatterns: list[URLPattern] = [
     path("device/", programs.device, name="device"),
     path("views/", saved.view_save, name="view_save"),
     path("views/<uuid:view_id>/delete", saved.view_delete, name="view_delete"),
+    path("account/programs/<uuid:family>/end", programs.program_end, name="program_end"),
     path("account/keys/", accounts.my_keys, name="my_keys"),
     path("account/keys/<uuid:key_id>/", accounts.my_key_act, name="my_key_act"),
     path("access/rules/", rules.rule_list, name="rule_list"),

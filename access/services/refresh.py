@@ -11,12 +11,15 @@ from django.db import transaction
 from django.utils import timezone
 
 from access.actors import user_actor
+from access.grants import Actor
 from access.models import RefreshToken, User
 from access.services.applications import hash_secret
 from access.services.audit import record
-from runai_cp.lib.errors import NotAuthenticated
+from runai_cp.lib.errors import NotAuthenticated, NotFound
 
 LIFE = timedelta(days=7)
+MOST_SHOWN = 100
+"""Sign-ins that the account page names."""
 
 
 def new_refresh_token(user: User, *, family: uuid.UUID, label: str = "") -> str:
@@ -59,6 +62,22 @@ def revoke_refresh_token(text: str) -> None:
         RefreshToken.objects.filter(family=row.family).delete()
         actor = user_actor(row.user)
         record(actor=actor, action="sign-out", entity_type="user", entity_id=actor.id, entity_name=actor.name)
+
+
+def programs_of(user: User) -> list[RefreshToken]:
+    """The newest token of each sign-in of a program that still goes on: ``family``, ``label``, when it was renewed."""
+    rows = RefreshToken.objects.filter(user=user, used_at=None, generation=user.token_generation)
+    return list(rows.filter(expires_at__gt=timezone.now()).order_by("-created_at")[:MOST_SHOWN])
+
+
+@transaction.atomic
+def end_program(*, actor: Actor, family: uuid.UUID) -> None:
+    """End one sign-in of the actor's own. Raises ``NotFound`` for anybody else's."""
+    row = RefreshToken.objects.filter(family=family, user_id=actor.id).first()
+    if row is None:
+        raise NotFound("You have no such sign-in.")
+    RefreshToken.objects.filter(family=family).delete()
+    record(actor=actor, action="revoke-session", entity_type="session", entity_id=family, entity_name=row.label)
 
 
 def _usable(row: RefreshToken) -> bool:

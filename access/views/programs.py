@@ -1,16 +1,19 @@
 """Let a program sign in as you: the page that its browser flow opens, and the page where a device's code is typed."""
 
+import uuid
 from urllib.parse import urlencode, urlsplit
 
 from csp.constants import SELF
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from access.guard import SIGNED_IN, allow
 from access.services.authorizations import Ask, answer_device, approve_ask, find_device, read_ask
+from access.services.refresh import end_program
 from runai_cp.lib.errors import DomainError
 from runai_cp.lib.htmx import render_page
+from runai_cp.lib.toasts import toast
 
 
 @allow(SIGNED_IN)
@@ -59,3 +62,12 @@ def device(request: HttpRequest) -> HttpResponse:
     except DomainError as error:
         context["problem"] = error.message
     return render_page(request, "access/device.html", context, status=422 if context["problem"] else 200)
+
+
+@allow(SIGNED_IN)
+@require_POST
+def program_end(request: HttpRequest, family: uuid.UUID) -> HttpResponse:
+    """Sign out a program of one's own, such as the command on a machine that was lost."""
+    end_program(actor=request.actor, family=family)  # type: ignore[attr-defined]
+    toast(request, "The program was signed out")
+    return HttpResponseRedirect("/account/#programs")

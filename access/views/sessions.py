@@ -14,6 +14,7 @@ from access.forms import PreferencesForm
 from access.guard import SIGNED_IN, allow
 from access.models import FactorKind, User, UserSession
 from access.models.user import Theme
+from access.services.refresh import programs_of
 from access.services.sessions import revoke_other_sessions, revoke_session, sign_out
 from access.services.settings import setting
 from runai_cp.lib.htmx import render_page
@@ -44,6 +45,7 @@ def account(request: HttpRequest) -> HttpResponse:
         "factors": shown,
         "has_app": any(row.kind == FactorKind.TOTP for row in shown),
         "codes_left": user.recovery_codes.filter(used_at=None).count(),
+        "programs": programs_of(user),
         "identities": user.identities.select_related("provider"),
     }
     return render_page(request, "access/account.html", context)

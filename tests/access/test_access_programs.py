@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from django.utils import timezone
 
-from access.models import AuditEntry, Authorization, User
+from access.models import AuditEntry, Authorization, RefreshToken, User
+from access.services.applications import hash_secret
 from access.services.authorizations import is_loopback
 
 pytestmark = pytest.mark.services
@@ -220,3 +221,15 @@ def test_a_person_who_was_disabled_meanwhile_is_not_let_in(acme):
     acme.browser().post("/device/", {"code": asked["user_code"], "answer": "yes"})
     User.objects.filter(email="alice@example.test").update(is_active=False)
     assert poll(acme, asked["device_code"]).status_code == 400
+
+
+def test_a_program_is_signed_out_from_the_account_page(acme):
+    got, other = signed_in(acme), signed_in(acme)
+    browser = acme.browser()
+    assert browser.get("/account/").content.decode().count("laptop</strong>") == 2
+    family = RefreshToken.objects.get(token_hash=hash_secret(got["refresh_token"])).family
+    stranger = acme.browser("bob@example.test")
+    assert stranger.post(f"/account/programs/{family}/end").status_code == 404
+    assert browser.post(f"/account/programs/{family}/end").status_code == 302
+    assert reaches(acme, got["access_token"]) == 401
+    assert reaches(acme, other["access_token"]) == 200

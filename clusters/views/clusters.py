@@ -12,8 +12,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from access.guard import allow
 from access.idempotency import once
+from access.permissions import require
 from access.roles import Action
 from access.scoping import narrow
+from access.services.scopes import root_scope
 from clusters.forms import ClusterForm, ClusterUpdateForm
 from clusters.models import Cluster
 from clusters.services import create_cluster, delete_cluster, deletion_impact, install_manifest, statuses
@@ -41,6 +43,7 @@ def cluster_list(request: HttpRequest) -> HttpResponse:
         "connected": sum(states[cluster.pk].healthy for cluster in found),
         "silent": [c for c in found if states[c.pk].state == State.DISCONNECTED],
         "pages": page,
+        "may_create": request.actor.allows(Action.CLUSTER_CREATE, root_scope().path),  # type: ignore[attr-defined]
     }
     return render_page(request, "clusters/cluster_list.html", context, "live")
 
@@ -48,6 +51,8 @@ def cluster_list(request: HttpRequest) -> HttpResponse:
 @allow(Action.CLUSTER_CREATE)
 @require_http_methods(["GET", "HEAD", "POST"])
 def cluster_create(request: HttpRequest) -> HttpResponse:
+    """For who may make one in the tenant: an administrator of a department holds the action too, and not here."""
+    require(request.actor, Action.CLUSTER_CREATE, root_scope())  # type: ignore[attr-defined]
     form = ClusterForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:

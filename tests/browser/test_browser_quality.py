@@ -20,7 +20,7 @@ def addresses(site) -> list[str]:
     department = site.scene.departments["research"]
     tabs = [site.workload("clip-train-base") + tab for tab in ("", "pods/", "events/", "metrics/", "yaml/", "history/")]
     return [
-        "/", "/workloads/", "/workloads/?phase=Failed&q=zzz", "/workloads/new/", *tabs,
+        "/", "/home/", "/workloads/", "/workloads/?phase=Failed&q=zzz", "/workloads/new/", *tabs,
         site.workload("vit-large-finetune-0412"), site.workload("resnet-sweep-17") + "logs/",
         "/projects/", "/projects/quotas/", "/projects/quotas/?sheet=rank",
         f"/projects/{project.pk}/", f"/projects/{project.pk}/edit/", f"/projects/{project.pk}/delete/",

@@ -152,3 +152,10 @@ def test_rotation_answers_a_manifest_as_a_file_and_is_a_post(acme, cluster):
     assert client.get(address).status_code == 405
     answer = client.post(address)
     assert (answer.status_code, "attachment" in answer["Content-Disposition"]) == (200, True)
+
+
+def test_an_administrator_of_less_than_the_tenant_is_offered_no_cluster(acme, cluster):
+    grant("bob@example.test", "administrator", cluster.scope)
+    client = acme.browser("bob@example.test")
+    assert client.get("/clusters/new/").status_code == 403
+    assert "New cluster" not in client.get("/clusters/").content.decode().split("</main>")[0]

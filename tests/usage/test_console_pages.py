@@ -47,6 +47,7 @@ def pages(scene) -> dict[str, int]:
     others = [
         "/",
         "/?range=24h",
+        "/home/",
         one,
         pending,
         "/workloads/new/",

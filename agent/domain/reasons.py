@@ -207,7 +207,6 @@ TABLE: Mapping[str, str | Maker] = {
     "NoVictims": _victims,
     "TooFewDomains": 'all {needed} pods must be on different "{topology_key}" and there are {domains} of them',
     "OutOfReach": "even without all the workloads that may be evicted only {fits} of its {needed} pods would fit",
-    "BehindInQueue": 'waiting behind {ahead} workloads of queue "{queue}"',
     "Invalid": "{field} is {given}, allowed is {allowed}",
     "Duplicate": 'another {kind} "{name}" has the same {field}',
     "TooLarge": "the workload needs {requested} and the whole pool has {most}",

@@ -30,6 +30,8 @@ def lines(decided: Plan) -> Iterator[str]:
     for key in sorted(decided.reasons):
         for why in decided.reasons[key]:
             yield f"waits {key}: {why.text}"
+    for key in sorted(decided.ahead):
+        yield f"behind {key}: {decided.ahead[key]} waiting workloads of its queue come first"
     for key in sorted(decided.waits):
         yield f"expected {key}: starts at {decided.waits[key]}"
     for name in sorted(decided.refused):

@@ -30,6 +30,7 @@ class Results:
         self._no_longer_stale: list[str] = []
         self._shares: dict[str, QueueShares] = {}
         self._waits: dict[str, int] = {}
+        self._ahead: dict[str, int] = {}
 
     def read(self, context: Context) -> None:
         """Take the decisions off a finished working copy."""
@@ -49,6 +50,8 @@ class Results:
                 found = explainer.explain(job)
                 self._reasons[job.key] = found
                 self._pod_reasons.update((task.pod.uid, found[0]) for task in waiting)
+        for line in context.waiting.lines().values():
+            self._ahead.update((job.key, place) for place, (_, _, job) in enumerate(line) if place)
         self._estimate(context)
         for queue in session.queues.values():
             self._shares[queue.name] = QueueShares(
@@ -90,6 +93,7 @@ class Results:
             no_longer_stale=tuple(self._no_longer_stale),
             shares=self._shares,
             waits=self._waits,
+            ahead=self._ahead,
         )
 
 

@@ -129,7 +129,8 @@ class Plan:
     or is being placed. ``pod_reasons``: per pod uid, for the pods that wait. ``refused``: what was left out of planning
     as bad input, by "kind/name". ``started``: groups that got their minimum in this plan (write last-start);
     ``stale`` / ``no_longer_stale``: groups whose stale timestamp must be written / removed. ``shares`` per queue name.
-    ``waits``: per pod group key, when it is expected to start (ns), where asked for and known.
+    ``waits``: per pod group key, when it is expected to start (ns), where asked for and known. ``ahead``: per pod group
+    key, how many other waiting workloads of its queue come before it (absent = none); it changes too often for a reason.
     Times beside decisions are the ``now`` given to ``plan``.
     """
 
@@ -144,3 +145,4 @@ class Plan:
     no_longer_stale: tuple[str, ...] = ()
     shares: Mapping[str, QueueShares] = field(default_factory=dict, hash=False)
     waits: Mapping[str, int] = field(default_factory=dict, hash=False)
+    ahead: Mapping[str, int] = field(default_factory=dict, hash=False)

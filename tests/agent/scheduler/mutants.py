@@ -54,6 +54,7 @@ EQUAL = {
     ("victims.py", "root.active <= root.minimum"): "a short cut: the long way finds the same batch",
     ("victims.py", "root.active <= root.minimum or root.active == 1"): "a short cut: the long way finds the same batch",
     ("victims.py", "root.active == 1"): "a short cut: the long way finds the same batch",
+    ("victims.py", "self._dead.get(queue, 0) + 1"): "when dead entries are swept away",
     ("victims.py", "dead > len(line) // 2"): "when dead entries are swept away",
     ("victims.py", "len(self._next) == 1"): "a short cut past the heaps",
     ("victims.py", "queue is None or batch is None"): "without a queue there is no batch, and the other way round",

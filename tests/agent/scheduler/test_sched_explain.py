@@ -21,3 +21,10 @@ def test_each_gang_names_its_own_sub_group():
     decided = cluster.plan().plan
     named = {key: reasons[0].get("subgroup") for key, reasons in decided.reasons.items()}
     assert named == {"team/first": "workers", "team/second": "servers"}
+
+
+def test_what_waits_knows_how_many_come_before_it():
+    """Higher priority first, then older; whoever gets a place is not ahead of anybody any more."""
+    cluster = Cluster().node("n1", 1).queue("a", 8).queue("b", 8).job("runs", "a")
+    cluster.job("late", "a").job("later", "a").job("urgent", "a", priority=60).job("alone", "b", gpus=4)
+    assert cluster.plan().plan.ahead == {"team/late": 1, "team/later": 2}

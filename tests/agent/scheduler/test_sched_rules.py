@@ -293,6 +293,7 @@ FAIR = [
     ("the sibling has no share", 4, 7, 0, 6, True),
     ("the sibling has neither share nor anything left", 4, 7, 0, 0, True),
     ("no share of its own", 0, 0, 4, 6, False),
+    ("an unlimited share of its own", -1, 7, 4, 6, True),
 ]
 
 

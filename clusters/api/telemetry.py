@@ -31,6 +31,10 @@ TYPES: dict[str, Callable[[Row], float]] = {
     "ALLOCATED_CPU_MEMORY_BYTES": lambda row: row["memory_allocated_bytes"],
 }
 """What the nodes' reports say. What must be measured over time is in the metrics."""
+MEASURED = "it is measured over time, and not in the nodes' reports; ask the metrics of the node or the cluster"
+DECLINED = dict.fromkeys(
+    ("IDLE_ALLOCATED_GPUS", "USED_CPU_CORES", "USED_GPU_MEMORY_BYTES", "USED_CPU_MEMORY_BYTES"), MEASURED
+)
 GROUPS = {"ClusterId": "cluster_id", "Nodepool": "node_pool", "Node": "name"}
 COLUMNS = (
     "gpu_count", "status", "gpu_allocatable_milli", "gpu_allocated_milli", "cpu_allocatable_milli",
@@ -42,7 +46,7 @@ class NodesTelemetryView(ApiView):
     allow = {"GET": Action.NODE_VIEW}
 
     def get(self, request: Request) -> Response:
-        kind = choice(request, "telemetryType", TYPES)
+        kind = choice(request, "telemetryType", TYPES, DECLINED)
         keys = groups_of(request, GROUPS)
         where = Q()
         if cluster := request.query_params.get("clusterId"):

@@ -26,13 +26,19 @@ TYPES: dict[str, tuple[str, float]] = {
 """Type → column and its parts in one unit: devices, milli-cores, MB. Unlimited quotas count as nothing in a sum."""
 
 
+DECLINED = dict.fromkeys(
+    ("CPU_ALLOCATION_NON_PREEMPTIBLE", "MEMORY_ALLOCATION_NON_PREEMPTIBLE"),
+    "queues tell what is not preemptible for GPUs alone",
+)
+
+
 class DepartmentsTelemetryView(ApiView):
     """A department's quota is its own; what it holds is what its projects hold."""
 
     allow = {"GET": Action.DEPARTMENT_VIEW}
 
     def get(self, request: Request) -> Response:
-        kind = choice(request, "telemetryType", TYPES)
+        kind = choice(request, "telemetryType", TYPES, DECLINED)
         keys = groups_of(request, ["CLUSTER_ID"])
         departments = Department.objects.visible_to(self.actor)
         if number := request.query_params.get("departmentId"):
@@ -49,7 +55,7 @@ class ProjectsTelemetryView(ApiView):
     groups = {"ClusterId": "project__cluster_id", "NodepoolId": "node_pool_id", "ParentId": "project__department_id"}
 
     def get(self, request: Request) -> Response:
-        kind = choice(request, "telemetryType", TYPES)
+        kind = choice(request, "telemetryType", TYPES, DECLINED)
         keys = {key: self.groups[key] for key in groups_of(request, self.groups)}
         projects = Project.objects.visible_to(self.actor)
         if number := request.query_params.get("departmentId"):

@@ -13,10 +13,14 @@ from runai_cp.lib.renderers import timestamp
 MAX_GROUPS = 2
 
 
-def choice(request: Request, name: str, allowed: Iterable[str]) -> str:
-    """A query parameter that must be one of some words. Raises ``Invalid``."""
+def choice(request: Request, name: str, allowed: Iterable[str], declined: Mapping[str, str] = {}) -> str:
+    """A query parameter that must be one of some words. Raises ``Invalid``; with the reason for words that the public
+    API has and we do not answer (``declined``).
+    """
     known = list(allowed)
     value = request.query_params.get(name, "")
+    if value in declined:
+        raise Invalid(FieldError(name, f"is not served: {declined[value]}", value, known))
     if value not in known:
         raise Invalid(FieldError(name, f"must be one of {', '.join(known)}", value or None, known))
     return str(value)

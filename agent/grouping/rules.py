@@ -65,7 +65,7 @@ def group_of(
     top, rule = _top(owners, kinds)
     own = Reference(pod.get("apiVersion") or "v1", "Pod", meta["name"], meta["uid"])
     reference = own if top is None or rule.per_pod else top.reference
-    facts = _Facts(pod, top, rule)
+    facts = _Facts(pod, top, rule, owners)
     minimum, tree = (1, None) if rule.per_pod or top is None else _gang(facts, top, rule)
     return Group(
         namespace=meta.get("namespace", ""),
@@ -98,7 +98,7 @@ def subgroup_of(pod: Obj, owners: Sequence[Owner], group: Group, kinds: Kinds = 
     elif rule.shape == "jobset":
         found = trees.job_set_part(labels)
     elif not rule.components:
-        found = trees.segment_part(labels, trees.segment_size(_Facts(pod, top, rule).note(trees.SEGMENT_SIZE)))
+        found = trees.segment_part(labels, trees.segment_size(_Facts(pod, top, rule, owners).note(trees.SEGMENT_SIZE)))
     leaves = [part.name for part in group.tree.parts if not part.inner]
     return found if found in leaves else leaves[0]
 
@@ -134,14 +134,16 @@ def _gang(facts: _Facts, top: Owner, rule: Rule) -> tuple[int, Tree | None]:
 
 
 class _Facts:
-    """Labels and annotations of the top owner, then of its pod template, and of the pod where neither says anything."""
+    """Labels and annotations of the grouped owner, where it says nothing of those above it (a CronJob's Job may say
+    nothing, and the CronJob does), then of its pod template, then of the pod."""
 
-    def __init__(self, pod: Obj, top: Owner | None, rule: Rule) -> None:
+    def __init__(self, pod: Obj, top: Owner | None, rule: Rule, owners: Sequence[Owner]) -> None:
         templates = values({"spec": top.spec}, rule.template) if top and rule.template else []
         first = templates[0] if templates and isinstance(templates[0], Mapping) else {}
         metas = [(first.get("metadata") or {}), pod["metadata"]]
-        self._labels = (top.labels if top else {}, *(meta.get("labels") or {} for meta in metas))
-        self._notes = (top.annotations if top else {}, *(meta.get("annotations") or {} for meta in metas))
+        said = owners[owners.index(top) :] if top else ()
+        self._labels = (*(one.labels for one in said), *(meta.get("labels") or {} for meta in metas))
+        self._notes = (*(one.annotations for one in said), *(meta.get("annotations") or {} for meta in metas))
 
     def label(self, key: str) -> str:
         return next((labels[key] for labels in self._labels if labels.get(key)), "")

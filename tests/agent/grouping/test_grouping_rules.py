@@ -122,3 +122,10 @@ def test_an_endless_chain_is_cut():
 def test_an_owner_that_is_gone_still_groups():
     top = owner_of(Reference(*JOB, "top", "Job-uid"), None)
     assert grouped(top).name == "pg-top-Job-uid"
+
+
+@pytest.mark.parametrize(("job", "cron_job", "queue"), [("a", "b", "a"), ("", "b", "b"), ("", "", "of-the-pod")])
+def test_what_an_owner_above_the_grouped_one_says_counts_after_it(job, cron_job, queue):
+    below, above = ({"kai.scheduler/queue": name} if name else {} for name in (job, cron_job))
+    owners = (owner(JOB, labels=below), owner(("batch/v1", "CronJob"), labels=above))
+    assert grouped(*owners, labels={"kai.scheduler/queue": "of-the-pod"}).queue == queue

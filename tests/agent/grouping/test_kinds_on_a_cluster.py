@@ -25,6 +25,13 @@ from tests.agent.loops.scenes import NAME
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 Obj = dict[str, Any]
+READER: Obj = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRole",
+    "metadata": {"name": "d-kinds-things", "labels": {"run.ai/reads-workload-kind": "true"}},
+    "rules": [{"apiGroups": ["example.com"], "resources": ["things"], "verbs": ["get"]}],
+}
+"""Lets the agent read a kind that nobody told it of."""
 NODES = ("sim-001", "sim-002")
 
 
@@ -156,7 +163,7 @@ def world(live_cluster: Live) -> Iterator[World]:
             "spec": {**spec, "parentQueue": f"{QUEUE}-root"},
         },
     ]
-    made = definitions()
+    made = [*definitions(), READER]
     process = live_cluster.start(
         "scheduler", "--scheduler-name", NAME, "--no-leader-election", RUNAI_AGENT_GPU_RESERVATIONS="false"
     )
@@ -182,7 +189,7 @@ def wait_served(live: Live, made: list[Obj]) -> None:
             for one in listed
             if any(c["type"] == "Established" and c["status"] == "True" for c in one["status"].get("conditions") or ())
         }
-        return {one["metadata"]["name"] for one in made} <= ready
+        return {one["metadata"]["name"] for one in made if one is not READER} <= ready
 
     asyncio.run(until(served))
 
@@ -197,7 +204,7 @@ def clean(live: Live, made: list[Obj]) -> None:
         return api.find(f"/api/v1/namespaces/{SPACE}") is None
 
     asyncio.run(until(gone, within=120))
-    names = [f"apiextensions.k8s.io/v1/customresourcedefinitions/{one['metadata']['name']}" for one in made]
+    names = [f"{one['apiVersion']}/{one['kind'].lower()}s/{one['metadata']['name']}" for one in made]
     names += [f"scheduling.run.ai/v2/queues/{name}" for name in (QUEUE, f"{QUEUE}-root")]
     for name in names:
         if api.find(f"/apis/{name}") is not None:

@@ -29,6 +29,8 @@ class Case:
     pods: tuple[Obj, ...] = ()
     made: int = 0
     groups: int = 1
+    stored: int = 0
+    """Fewer groups than that are stored: one whose only pod comes last is placed at once, and needs no object."""
     minimum: int = 1
     parts: dict[str, int] = field(default_factory=dict)
     priority: str = "train"
@@ -72,7 +74,10 @@ def plain(api: str, kind: str, count: int = 2, spec: Obj | None = None, **expect
 
 
 KF = "kubeflow.org/v1"
-RAY: Obj = {"headGroupSpec": {}, "workerGroupSpecs": [{"groupName": "gpu", "replicas": 2, "minReplicas": 2}]}
+RAY: Obj = {
+    "headGroupSpec": {"rayStartParams": {}, "template": {}},
+    "workerGroupSpecs": [{"groupName": "gpu", "replicas": 2, "minReplicas": 2}],
+}
 RAY_PODS = ({"ray.io/node-type": "head"}, {"ray.io/group": "gpu"}, {"ray.io/group": "gpu"})
 RAY_PARTS = {"headgroup": 1, "gpu": 2}
 LWS, LWS_INDEX = "leaderworkerset.x-k8s.io/v1", "leaderworkerset.sigs.k8s.io/group-index"
@@ -134,6 +139,7 @@ CASES: dict[str, Case] = {
         (("kubeflow.org/v1beta1", "ScheduledWorkflow", {}), ("argoproj.io/v1alpha1", "Workflow", {})),
         ({},) * 2,
         groups=2,
+        stored=1,
         named=None,
     ),
     "raycluster": Case((("ray.io/v1", "RayCluster", RAY),), RAY_PODS, parts=RAY_PARTS),
@@ -170,7 +176,7 @@ CASES: dict[str, Case] = {
     "devworkspace": plain("workspace.devfile.io/v1alpha2", "DevWorkspace", 1, priority="build"),
     "amljob": plain("amlarc.azureml.com/v1alpha1", "AmlJob"),
     "runaijob": plain("run.ai/v1", "RunaiJob"),
-    "argo": plain("argoproj.io/v1alpha1", "Workflow", groups=2, named=None),
+    "argo": plain("argoproj.io/v1alpha1", "Workflow", groups=2, stored=1, named=None),
     "tekton-pipeline": Case((("tekton.dev/v1", "PipelineRun", {}), ("tekton.dev/v1", "TaskRun", {})), ({},) * 2),
     "tekton-task": plain("tekton.dev/v1", "TaskRun", 1),
     "kubevirt": Case(
@@ -180,6 +186,7 @@ CASES: dict[str, Case] = {
         (("grove.io/v1alpha1", "PodCliqueSet", {}), ("grove.io/v1alpha1", "PodClique", {})),
         tuple({"grove.io/podgang": gang} for gang in "ab"),
         groups=2,
+        stored=1,
     ),
     "grove-old": plain("grove.io/v1alpha1", "PodGangSet", 1),
     "dynamo": Case(

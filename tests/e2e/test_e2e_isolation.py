@@ -7,6 +7,7 @@ routes for one's own objects: were an id wrong, the walls would seem to hold.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,12 +22,14 @@ from django_tenants.utils import tenant_context
 
 from access.actors import user_actor
 from access.guard import PUBLIC, needs
-from access.models import AccessRule, Application, AuditEntry, User, UserSession
+from access.models import AccessRule, Application, AuditEntry, SavedView, User, UserSession
 from access.services.access_keys import create_key
 from access.services.applications import create_application
 from access.services.bootstrap import system_actor
+from access.services.factors import begin_app
 from access.services.groups import create_group
 from access.services.providers import create_provider
+from access.services.refresh import new_refresh_token
 from access.services.roles import create_role
 from access.services.webhooks import create_webhook
 from clusters.models import Node
@@ -49,7 +52,7 @@ from workloads.models import Pod, Workload
 
 pytestmark = pytest.mark.services
 REST = ("/api/", "/v1/")
-KINDS = ("training", "distributed", "workspace")
+KINDS = ("training", "distributed", "workspace", "inference")
 FAR = 900_000
 """Where the other tenant's numbers begin, so that none of them is one of ours by chance."""
 REFUSED = (401, 302)
@@ -123,12 +126,14 @@ def furnish(mark: str, home: Home) -> World:
         "node_int": node.pk,
         "node_uuid": node.uid,
         "node_pool_id": cluster.node_pools.get(name="default").pk,
+        "pool_id": cluster.node_pools.get(name="default").pk,
         "topology_id": create_topology(
             actor=system_actor(), cluster=cluster, name="fabric", levels=("example.com/rack",)
         ).pk,
         "pod_id": Pod.objects.get(workload=rows["training"]).uid,
         "user_id": user.pk,
         "account_id": application.pk,
+        "application_id": application.pk,
         "session_id": UserSession.objects.filter(user__email="alice@example.test").latest("created_at").pk,
         "rule_id": AccessRule.objects.order_by("pk").last().pk,
         **furnish_people(mark),
@@ -143,7 +148,13 @@ def furnish_people(mark: str) -> dict[str, Any]:
     key, _ = create_key(actor=user_actor(alice), name="a-key")
     hook, _ = create_webhook(actor=actor, values={"name": "hook", "url": f"https://{mark}.example.com/"})
     oidc = {"clientId": mark, "clientSecret": "s", "discoverDocumentUrl": f"https://{mark}.example.com/"}
+    family = uuid.uuid4()
+    new_refresh_token(alice, family=family, label=mark)
     return {
+        "family": family,
+        "view_id": SavedView.objects.create(owner=alice, page="users", name="a view").pk,
+        "entry_id": AuditEntry.objects.order_by("pk").last().pk,
+        "factor_id": begin_app(user=alice)[0].pk,
         "key_id": key.pk,
         "group_id": create_group(actor=actor, name="a group", description=mark).pk,
         "role_id": create_role(actor=actor, values={"name": "a role", "permissionSets": ["workloads"]}).pk,
@@ -190,9 +201,14 @@ def requests() -> Iterator[tuple[str, str, str]]:
             continue
         kind = getattr(view, "initkwargs", getattr(view, "view_initkwargs", {})).get("workload_type", KINDS[0])
         for method in methods(view):
-            yield method, route.replace("^", "").replace("$", "").replace(SCOPE_KINDS, "<kind>"), kind
+            yield (
+                method,
+                route.replace("^", "").replace("$", "").replace(SCOPE_KINDS, "<kind>").replace(PROVIDER_KINDS, "oidc"),
+                kind,
+            )
 
 
+PROVIDER_KINDS = "(?P<kind>oidc|saml)"
 SCOPE_KINDS = "(?P<kind>cluster|department|project)"
 ALL = sorted(set(requests()))
 SAME_FOR_ALL = ("<kind>", "<str:key>")
@@ -231,7 +247,8 @@ def test_the_others_objects_are_not_found(acme: Home, globex: Home, worlds: tupl
         path = theirs.path(route, kind)
         answer = ask(clients, method, path)
         leaks = [secret for secret in leaked(answer, theirs) if secret not in path]
-        if answer.status_code not in (404, 405) or leaks:
+        told = answer.headers.get("Location", "") == "/account/"  # where a toast says that there is no such thing
+        if (answer.status_code not in (404, 405) and not told) or leaks:
             found.append((method, path, answer.status_code, leaks))
     assert found == [], "\n".join(map(str, found))
     with tenant_context(globex.tenant):

@@ -130,7 +130,7 @@ class Plan:
     as bad input, by "kind/name". ``started``: groups that got their minimum in this plan (write last-start);
     ``stale`` / ``no_longer_stale``: groups whose stale timestamp must be written / removed. ``shares`` per queue name.
     ``waits``: per pod group key, when it is expected to start (ns), where asked for and known. ``ahead``: per pod group
-    key, how many other waiting workloads of its queue come before it (absent = none); it changes too often for a reason.
+    key, how many other waiting workloads of its queue come before it (absent = none); it changes often.
     Times beside decisions are the ``now`` given to ``plan``.
     """
 

@@ -90,7 +90,7 @@ def test_guessing_a_password_is_braked(acme):
 
 
 def test_a_token_costs_few_queries_however_often_it_is_asked_for(acme):
-    """The tenant, the account and its rules (and two schemas); "last used" is written once a minute, not once a request."""
+    """The tenant, the account and its rules (and two schemas); "last used" is written once a minute at most."""
     body = {
         "grantType": "client_credentials",
         "clientID": acme.application_id,

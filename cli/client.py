@@ -1,14 +1,21 @@
-"""The one door to the control plane: REST with a token, a key on every POST, and retries that are therefore safe."""
+"""The one door to the control plane: REST with a token, a key on every POST, and retries that are therefore safe.
+
+httpx is imported with the first request: it takes most of a command's start, and kubectl asks for a kept token often.
+"""
+
+from __future__ import annotations
 
 import time
 import uuid
 from collections.abc import Iterator
-from typing import Any
-
-import httpx
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from cli.config import Config, has_ended
 from cli.errors import BadUsage, Refused
+
+if TYPE_CHECKING:
+    import httpx
 
 PAGE = 500
 ATTEMPTS = 4
@@ -18,7 +25,12 @@ class Client:
     def __init__(self, config: Config, token: str | None = None) -> None:
         self.config = config
         self._token = token
-        self._http = httpx.Client(timeout=30, headers={"User-Agent": "runai-cli"})
+
+    @cached_property
+    def _http(self) -> httpx.Client:
+        import httpx  # noqa: PLC0415 - see the head of this file
+
+        return httpx.Client(timeout=30, headers={"User-Agent": "runai-cli"})
 
     def get(self, path: str, **params: Any) -> Any:
         return self._send("GET", path, params={key: value for key, value in params.items() if value is not None})
@@ -28,6 +40,8 @@ class Client:
 
     def form(self, path: str, **fields: str) -> tuple[int, dict[str, Any]]:
         """A form of OAuth 2, whose errors are part of the conversation: (status, answer). Not retried."""
+        import httpx  # noqa: PLC0415 - see the head of this file
+
         try:
             answer = self._http.post(self.config.url + path, data=fields)
         except httpx.HTTPError as error:
@@ -54,6 +68,8 @@ class Client:
                 return
 
     def _send(self, method: str, path: str, **options: Any) -> Any:
+        import httpx  # noqa: PLC0415 - see the head of this file
+
         headers = {**options.pop("headers", {}), **self._authorization(path)}
         for attempt in range(ATTEMPTS):
             try:

@@ -49,6 +49,7 @@ EQUAL = {
     ("order.py", "self._peers[queue.parent] > 1"): "a key that nobody is compared by",
     ("order.py", "self._left > 1 or dismiss is not None"): "a key that nobody is compared by",
     ("victims.py", "self._peers[queue.parent] < 2"): "a key that nobody is compared by",
+    ("division.py", "not k or not claim.usage"): "a short cut: the long way finds the same weight",
     ("division.py", "total_weight > 0"): "only for a sum of weights below zero, which intake refuses",
     ("victims.py", "self.text > other.text"): "equal texts are told apart before they are compared",
     ("victims.py", "root.active <= root.minimum"): "a short cut: the long way finds the same batch",

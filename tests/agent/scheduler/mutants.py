@@ -51,6 +51,7 @@ EQUAL = {
     ("victims.py", "self._peers[queue.parent] < 2"): "a key that nobody is compared by",
     ("division.py", "not k or not claim.usage"): "a short cut: the long way finds the same weight",
     ("division.py", "total_weight > 0"): "only for a sum of weights below zero, which intake refuses",
+    ("victims.py", "first is not None and wanted is not anyone and (not wanted(first))"): "a short cut past the line",
     ("victims.py", "self.text > other.text"): "equal texts are told apart before they are compared",
     ("victims.py", "root.active <= root.minimum"): "a short cut: the long way finds the same batch",
     ("victims.py", "root.active <= root.minimum or root.active == 1"): "a short cut: the long way finds the same batch",

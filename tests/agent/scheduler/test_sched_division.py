@@ -57,6 +57,11 @@ def test_past_usage_lowers_the_weight(name, k, usage, shares):
     assert divide(10, [claim("a", usage=usage), claim("b")], k=k)[0] == shares
 
 
+@pytest.mark.parametrize("k", [0, 1, 3])
+def test_without_past_usage_weights_count_as_they_are(k):
+    assert divide(8, [claim("a", weight=3), claim("b", weight=1)], k=k)[0] == {"a": 6, "b": 2}
+
+
 amounts = st.integers(0, 50)
 claims = st.lists(
     st.builds(

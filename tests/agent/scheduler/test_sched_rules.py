@@ -1,5 +1,7 @@
 """The rules behind order, capacity and reclaim, each alone: keys of queues, who may give, how far, and until when."""
 
+import random
+
 import pytest
 
 from agent.domain.queues import Queue
@@ -125,6 +127,16 @@ def test_ranks_of_siblings(name, a, b, order):
     states = [queue("a", **zero, **a), queue("b", **zero, **b)]
     rank_siblings(states[::-1])
     assert [state.name for state in sorted(states, key=lambda state: state.rank)] == order
+
+
+def test_many_siblings_are_ranked_by_share_whatever_their_age():
+    """More than a sort compares one by one, in both directions."""
+    shares = random.Random(7).sample(range(1_000), 300)
+    zero = {"deserved": (0, 0, 0)}
+    states = [queue(f"q{at:03}", created=at, fair=(share,) * 3, **zero) for at, share in enumerate(shares)]
+    rank_siblings(states)
+    ranked = [state.allocatable[0] for state in sorted(states, key=lambda state: state.rank)]
+    assert ranked == sorted(ranked)
 
 
 def test_jobs_below_their_minimum_come_first():

@@ -96,7 +96,7 @@ def test_a_right_is_given_found_and_taken(tab, person):
     page.wait_for_url("**/access/rules/")
     page.get_by_role("searchbox").fill(person)
     row = page.get_by_role("row").filter(has_text=person)
-    row.get_by_role("link", name=person).click()
+    row.get_by_role("link", name=person, exact=True).click()
     assert "Viewer" in page.locator("#main").inner_text()
     page = tab.open(f"/access/rules/?q={person}")
     page.get_by_role("checkbox", name="Select all on this page").check()

@@ -12,6 +12,12 @@ from tests.browser.conftest import signed_in
 pytestmark = [pytest.mark.browser, pytest.mark.services, pytest.mark.django_db]
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+WIDTHS = """() => {
+  const root = document.documentElement
+  const out = [...document.querySelectorAll('main *')].filter((el) => el.getBoundingClientRect().right > innerWidth)
+  return [root.scrollWidth, innerWidth, out.map((el) => el.outerHTML.slice(0, 90)).slice(0, 6)]
+}"""
+"""Width of the page, width of the window, and what stands out of it."""
 OPEN_ALL = "document.querySelectorAll('details').forEach((el) => { el.open = true })"
 
 
@@ -56,8 +62,8 @@ def test_every_page_is_clean(browser, site, width, theme):
 
 
 def _sideways(page, address: str) -> list[str]:
-    wide, seen = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    return [f"{address}: {wide} px wide in {seen}"] if wide > seen else []
+    wide, seen, widest = page.evaluate(WIDTHS)
+    return [f"{address}: {wide} px wide in {seen}: {widest}"] if wide > seen else []
 
 
 def _axe(page, address: str) -> list[str]:

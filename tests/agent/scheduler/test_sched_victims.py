@@ -187,3 +187,25 @@ def test_another_first_victim_gives_the_queue_another_place():
 
     assert VictimWalk(index, queues, TOTALS, anyone).pop().job.group.name == "y1"
     assert VictimWalk(index, queues, TOTALS, small).pop().job.group.name == "xs"
+
+
+@pytest.mark.parametrize(
+    ("much", "little"),
+    [
+        (Request(gpus=3), Request(gpus=1)),
+        (Request(cpu=3000), Request(cpu=1000)),
+        (Request(memory=3 << 30), Request(memory=1 << 30)),
+    ],
+    ids=["gpu", "cpu", "memory"],
+)
+def test_of_queues_that_hold_the_same_the_one_that_keeps_more_gives_way(much, little):
+    """The last of a queue's jobs by name would leave first: x would keep 1, y would keep 3."""
+    cluster = Cluster().node("n1").queue("x").queue("y")
+    for name, request in (("xa", little), ("xb", much), ("ya", much), ("yb", little)):
+        cluster.job(name, name[0], on="n1", request=request)
+    session = session_of(cluster)
+    for state in session.queues.values():
+        state.deserved = [0, 0, 0]
+        state.set_fair_share((1000, 1000, 1 << 30))
+    walk = VictimWalk(VictimIndex(session, session.jobs.values()), list(session.queues.values()), TOTALS, anyone)
+    assert walk.pop().job.group.name == "yb"

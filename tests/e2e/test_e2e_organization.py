@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -68,15 +69,17 @@ class Journey:
         return self.sign_in(f"{self.suffix}.{DELEGATE}", self.password)
 
 
+def _free_nodes(stack: RunningStack, cluster: str) -> list[dict[str, Any]]:
+    """Simulated nodes of the cluster on which no GPU is taken; other tests' work may still be leaving."""
+    with stack.rest() as rest:
+        nodes = rest.get("/nodes", limit=500)["nodes"]
+    return [row for row in nodes if row["simulated"] and row["clusterUuid"] == cluster and not row["gpuAllocated"]]
+
+
 @pytest.fixture(scope="module")
 def journey(stack: RunningStack) -> Iterator[Journey]:
     cluster = stack.facts["clusters"][0]["uuid"]
-    with stack.rest() as rest:
-        nodes = rest.get("/nodes", limit=500)["nodes"]
-    free = [row for row in nodes if row["simulated"] and row["clusterUuid"] == cluster and not row["gpuAllocated"]]
-    if not free:
-        pytest.skip("every simulated node is taken")
-    node = free[-1]
+    node = eventually(lambda: _free_nodes(stack, cluster), 60, "a simulated node without work")[-1]
     suffix = secrets.token_hex(2)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

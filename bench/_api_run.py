@@ -1,17 +1,12 @@
 """Ask, measure and print. Loaded after Django's settings."""
 
-import json
-import re
-import statistics
 import time
 from typing import Any
 
-from django.conf import settings
-from django.core.cache import cache
 from django.test import Client
-from django.test.utils import override_settings, setup_databases, setup_test_environment, teardown_databases
 
 from bench._api_world import HOST, PASSWORD, World, build
+from bench._in_process import control_plane, queries, show, timed
 
 SPAN = "start=2020-01-01T00:00:00Z&end=2099-01-01T00:00:00Z"
 RULES = "/api/v1/authorization/access-rules"
@@ -39,26 +34,19 @@ LISTS = {
     "workloads": "/api/v1/workloads",
     "audit": f"/api/v1/audit/log?{SPAN}&numberOfSamples=50",
 }
-_QUERIES = re.compile(r'desc="(\d+) queries"')
 
 
 def run(options: Any) -> int:
-    setup_test_environment(debug=False)
-    names = setup_databases(verbosity=0, interactive=False)
-    rates = dict.fromkeys(settings.API_RATES, 10**9)
-    try:
-        with override_settings(ROOT_URLCONF="bench._api_urls", API_RATES=rates):
-            started = time.perf_counter()
-            world = build(options)
-            show("world", users=options.users, rules=options.rules, projects=options.projects, built_s=since(started))
-            measure(world, options.repeats)
-    finally:
-        teardown_databases(names, verbosity=0)
+    with control_plane(ROOT_URLCONF="bench._api_urls"):
+        started = time.perf_counter()
+        world = build(options)
+        built = round(time.perf_counter() - started, 1)
+        show("world", users=options.users, rules=options.rules, projects=options.projects, built_s=built)
+        measure(world, options.repeats)
     return 0
 
 
 def measure(world: World, repeats: int) -> None:
-    cache.clear()
     everybody = {"administrator": program(world), "delegate of 50 projects": person(world.delegate)}
     worst: dict[str, float] = {"p95_ms": 0.0, "queries": 0}
     for who, client in everybody.items():
@@ -138,37 +126,3 @@ def person(email: str) -> Client:
 def _with_token(body: dict[str, str]) -> Client:
     answer = Client(SERVER_NAME=HOST).post("/api/v1/token", body, "application/json")
     return Client(SERVER_NAME=HOST, headers={"authorization": f"Bearer {answer.json()['accessToken']}"})
-
-
-def timed(call: Any, repeats: int) -> dict[str, float]:
-    """Three requests to warm up, then ``repeats``. Milliseconds, ``cpu_ms`` of this process; queries of the last."""
-    for _ in range(3):
-        answer = call()
-    took, processor = [], time.process_time()
-    for _ in range(repeats):
-        started = time.perf_counter()
-        answer = call()
-        took.append((time.perf_counter() - started) * 1000)
-    processor = (time.process_time() - processor) * 1000 / repeats
-    if answer.status_code != 200:
-        raise RuntimeError(f"{answer.status_code}: {answer.content[:300]!r}")
-    return {
-        "p50_ms": round(statistics.median(took), 1),
-        "p95_ms": round(sorted(took)[max(0, round(len(took) * 0.95) - 1)], 1),
-        "mean_ms": round(statistics.fmean(took), 2),
-        "cpu_ms": round(processor, 2),
-        "queries": queries(answer),
-    }
-
-
-def queries(answer: Any) -> int:
-    found = _QUERIES.search(answer.headers.get("Server-Timing", ""))
-    return int(found[1]) if found else 0
-
-
-def since(started: float) -> float:
-    return round(time.perf_counter() - started, 1)
-
-
-def show(figure: str, **values: Any) -> None:
-    print(json.dumps({"figure": figure, **values}), flush=True)

@@ -1,0 +1,63 @@
+"""What benchmarks of the control plane in this process share: its databases, timing, and a line of JSON.
+
+Loaded after Django's settings.
+"""
+
+import json
+import re
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+from django.test.utils import override_settings, setup_databases, setup_test_environment, teardown_databases
+
+_QUERIES = re.compile(r'desc="(\d+) queries"')
+
+
+@contextmanager
+def control_plane(**more: Any) -> Iterator[None]:
+    """Fresh test databases, an empty cache and no limits of requests; ``more`` are settings."""
+    setup_test_environment(debug=False)
+    names = setup_databases(verbosity=0, interactive=False)
+    try:
+        with override_settings(API_RATES=dict.fromkeys(settings.API_RATES, 10**9), **more):
+            cache.clear()
+            yield
+    finally:
+        connection.set_schema_to_public()  # type: ignore[attr-defined]
+        teardown_databases(names, verbosity=0)
+
+
+def timed(call: Any, repeats: int) -> dict[str, float]:
+    """Three requests to warm up, then ``repeats``. Milliseconds, ``cpu_ms`` of this process; queries of the last."""
+    for _ in range(3):
+        answer = call()
+    took, processor = [], time.process_time()
+    for _ in range(repeats):
+        started = time.perf_counter()
+        answer = call()
+        took.append((time.perf_counter() - started) * 1000)
+    processor = (time.process_time() - processor) * 1000 / repeats
+    if answer.status_code != 200:
+        raise RuntimeError(f"{answer.status_code}: {answer.content[:300]!r}")
+    return {
+        "p50_ms": round(statistics.median(took), 1),
+        "p95_ms": round(sorted(took)[max(0, round(len(took) * 0.95) - 1)], 1),
+        "mean_ms": round(statistics.fmean(took), 2),
+        "cpu_ms": round(processor, 2),
+        "queries": queries(answer),
+    }
+
+
+def queries(answer: Any) -> int:
+    found = _QUERIES.search(answer.headers.get("Server-Timing", ""))
+    return int(found[1]) if found else 0
+
+
+def show(figure: str, **values: Any) -> None:
+    print(json.dumps({"figure": figure, **values}), flush=True)

@@ -14,15 +14,17 @@ from typing import Any
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
-from django.test.utils import override_settings, setup_databases, setup_test_environment, teardown_databases
+from django.test.utils import override_settings, setup_databases, teardown_databases
 
 _QUERIES = re.compile(r'desc="(\d+) queries"')
 
 
 @contextmanager
 def control_plane(**more: Any) -> Iterator[None]:
-    """Fresh test databases, an empty cache and no limits of requests; ``more`` are settings."""
-    setup_test_environment(debug=False)
+    """Fresh test databases, an empty cache and no limits of requests; ``more`` are settings.
+
+    Not ``setup_test_environment``: it copies the context of every template of a page.
+    """
     names = setup_databases(verbosity=0, interactive=False)
     try:
         with override_settings(API_RATES=dict.fromkeys(settings.API_RATES, 10**9), **more):

@@ -1,5 +1,5 @@
 """One list for every console page: ``render_list`` draws a ``Table`` over a QuerySet, answers its exports, knows the
-person's saved views; ``run_bulk`` does one act on many rows and tells of each.
+person's saved views; ``run_bulk`` does one act on many rows and tells of each, after a page that asks where it must.
 
 Rooms above use it as the lists of this room do: docs/console.md.
 """
@@ -43,6 +43,21 @@ class Outcome:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """What goes with the rows of an act: ``heads`` ("running workloads"), and a number under each for every row."""
+
+    text: str
+    heads: tuple[str, ...]
+    rows: list[tuple[float, ...]]
+
+    @property
+    def sums(self) -> list[tuple[str, str]]:
+        return [
+            (f"{sum(column):g}", head) for head, column in zip(self.heads, zip(*self.rows, strict=True), strict=True)
+        ]
+
+
 def render_list(
     request: HttpRequest,
     table: Table,
@@ -54,25 +69,31 @@ def render_list(
     bulk_url: str = "",
     partial: str | None = None,
     dress: Callable[[list[Any]], Any] | None = None,
+    summary: Callable[[Any], Mapping[str, Any]] | None = None,
 ) -> HttpResponseBase:
     """The page, or the file that ``?export=csv|json`` asks for. ``rows`` is already what the actor may see.
 
-    ``template`` includes ``components/list.html``. ``dress`` is given the rows of the page at once, to add to them
-    what would be a query a row. ``bulk`` acts are posted to ``bulk_url``; offer only what the actor may do.
+    ``template`` includes ``components/list.html``. ``dress`` is given rows at once (those of the page, or of a piece
+    of the file), to add to them what would be a query a row. ``summary`` is given all that match and answers more
+    context; a ``total`` in it saves the count. ``bulk`` acts are posted to ``bulk_url``; offer only what the actor
+    may do.
     """
     kind = request.GET.get("export")
     asked = table.ask(request.GET)
     if kind in ("csv", "json"):
-        return _file(request, asked, rows, kind)
+        return _file(request, asked, rows, kind, dress)
     if request.GET.get("by"):
         return HttpResponseRedirect(request.path + _turned_on(asked))
-    found, page = asked.shown(rows)
+    matching = asked.matching(rows)
+    facts = summary(matching) if summary is not None else {}
+    found, page = asked.shown(matching, facts.get("total"))
     if dress is not None:
-        dress(list(found))
+        dress(found)
     values = {
+        **facts,
         "list": asked,
         "table": table,
-        "rows": [(table.row_id(row), table.row_name(row), row) for row in found],
+        "rows": [(table.row_id(row), table.row_name(row), table.mark(row), row) for row in found],
         "pages": page,
         "bulk": bulk,
         "bulk_url": bulk_url,
@@ -89,13 +110,19 @@ def run_bulk(
     *,
     label: str,
     back: str,
+    impact: Callable[[list[Any]], Impact] | None = None,
 ) -> HttpResponse:
     """Do ``act`` on the ticked rows (``ids``), or on all that match (``every`` with the list's ``query``).
 
     Each row is an act of its own: what one refuses stops no other, and the page tells of every row. Safe to repeat:
-    rows that are gone are not found. ``back`` is the list's path.
+    rows that are gone are not found. ``back`` is the list's path. With ``impact`` a page first says what goes with
+    the rows, and nothing is done before its phrase ("delete 3 projects") is typed.
     """
     chosen = _chosen(request, table, rows)
+    if impact is not None and chosen:
+        phrase = _phrase(request, table, len(chosen))
+        if request.POST.get("typed", "").strip() != phrase:
+            return _ask(request, table, chosen, impact(chosen), label=label, back=back, phrase=phrase)
     outcomes = [_outcome(table, row, act) for row in chosen]
     failed = sum(1 for item in outcomes if item.error)
     query = request.POST.get("query", "")
@@ -108,6 +135,36 @@ def run_bulk(
         "back": f"{back}?{query}" if query else back,
     }
     return render(request, "components/bulk_results.html", context, status=207 if failed else 200)
+
+
+def _phrase(request: HttpRequest, table: Table, count: int) -> str:
+    one, many = table.noun.split(",")
+    return f"{request.POST.get('verb', '')} {count} {one if count == 1 else many}"
+
+
+def _ask(
+    request: HttpRequest, table: Table, chosen: list[Any], impact: Impact, *, label: str, back: str, phrase: str
+) -> HttpResponse:
+    """What goes with each row; the rows are named in the form, so that no other can come in meanwhile."""
+    query = request.POST.get("query", "")
+    context = {
+        "rows": [
+            (table.row_name(row), [f"{n:g}" for n in numbers]) for row, numbers in zip(chosen, impact.rows, strict=True)
+        ],
+        "impact": impact,
+        "ids": ",".join(table.row_id(row) for row in chosen),
+        "verb": request.POST.get("verb", ""),
+        "query": query,
+        "phrase": phrase,
+        "wrong": request.POST.get("typed"),
+        "label": label,
+        "back": f"{back}?{query}" if query else back,
+    }
+    return render(request, "components/bulk_ask.html", context, status=422 if context["wrong"] else 200)
+
+
+def _number(value: float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def back_to(request: HttpRequest, fallback: str) -> str:
@@ -152,24 +209,34 @@ def _views(request: HttpRequest, table: Table) -> list[SavedView]:
     return list(SavedView.objects.filter(owner_id=actor.id, page=table.key).order_by("name"))
 
 
-def _file(request: HttpRequest, asked: Asked, rows: "QuerySet[Any]", kind: str) -> StreamingHttpResponse:
+def _file(
+    request: HttpRequest, asked: Asked, rows: "QuerySet[Any]", kind: str, dress: Callable[[list[Any]], Any] | None
+) -> StreamingHttpResponse:
     """All matches, streamed; who took them away is written down first."""
     actor, key, schema = request.actor, asked.table.key, connection.schema_name  # type: ignore[attr-defined]
     record(actor=actor, action="export", entity_type="list", entity_name=key, after={"query": asked.kept, "as": kind})
-    found = _records(asked, rows, schema)
-    lines = csv_lines([item.key for item in asked.table.columns], found) if kind == "csv" else _json(found)
+    found = _records(asked, rows, schema, dress)
+    lines = (
+        csv_lines([item.key for item in asked.table.columns if not item.page_only], found)
+        if kind == "csv"
+        else _json(found)
+    )
     name = f"{key}-{timezone.now():%Y%m%dT%H%M%SZ}.{kind}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     media = "text/csv; charset=utf-8" if kind == "csv" else "application/json"
     return StreamingHttpResponse(lines, content_type=media, headers=headers)
 
 
-def _records(asked: Asked, rows: "QuerySet[Any]", schema_name: str) -> Iterator[dict[str, Any]]:
+def _records(
+    asked: Asked, rows: "QuerySet[Any]", schema_name: str, dress: Callable[[list[Any]], Any] | None
+) -> Iterator[dict[str, Any]]:
     """The answer is read after the request has left the tenant: each chunk enters its schema again."""
     chunks = asked.chunks(rows)
     while True:
         with schema_context(schema_name):
             chunk = next(chunks, None)
+            if chunk and dress is not None:
+                dress(chunk)
             records = None if chunk is None else [asked.record(row) for row in chunk]
         if records is None:
             return

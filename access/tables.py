@@ -122,7 +122,8 @@ RULES_TABLE = Table(
         Column("expires", "Ends", lambda row: row.expires_at, "access/cells/expires.html", "expiresAt", extra="num"),
         Column("createdBy", "Granted by", lambda row: row.created_by, sort="createdBy"),
         Column("created", "Since", lambda row: row.created_at, sort="createdAt", start="desc", extra="num"),
-        Column("actions", "Change", lambda row: row.pk, "access/cells/rule_change.html", extra="c-act", fixed=True),
+        Column("actions", "Change", lambda row: row.pk, "access/cells/rule_change.html", extra="c-act",
+               fixed=True, page_only=True),
     ),
     filters=(
         FilterOn("subjectType", "Subject", (("user", "People"), ("group", "Groups"), ("service-account", "Programs"))),

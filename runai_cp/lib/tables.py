@@ -4,7 +4,7 @@ Knows no model. ``Listing`` does the filtering and sorting; this reads the addre
 ``columns``, ``page``) and says what to draw. ``access.lists`` adds saved views and writes exports into the audit.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -28,7 +28,7 @@ class Column:
     """``value`` reads the cell from a row, for the file and, without ``template``, for the page.
 
     ``template`` draws the cell with ``row`` and ``value``. ``sort`` is a field of the listing. ``hidden`` columns are
-    offered by the chooser; a ``fixed`` one cannot be left out.
+    offered by the chooser; a ``fixed`` one cannot be left out; a ``page_only`` one (a menu, a link) is in no file.
     """
 
     key: str
@@ -40,6 +40,7 @@ class Column:
     extra: str = ""
     hidden: bool = False
     fixed: bool = False
+    page_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +54,46 @@ class FilterOn:
 
 
 @dataclass(frozen=True, slots=True)
+class Short:
+    """``?param=value`` stands for a filter on ``field``: short addresses that other pages and bookmarks use.
+
+    With ``values`` only those are taken, each for the value it stands for; any other is ignored, so that an old
+    bookmark shows more rows and never an error.
+    """
+
+    param: str
+    field: str
+    operator: str = "=="
+    values: Mapping[str, str] | None = None
+
+    def filter(self, given: str) -> str:
+        """The filter as ``f`` holds it; "" for a value that is none."""
+        value = given if self.values is None else self.values.get(given, "")
+        return f"{self.field}{self.operator}{value}" if value else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Bulk:
-    """An act on the ticked rows: posted as ``verb``. ``warning`` is what a dialog says before it; "" asks nothing."""
+    """An act on the ticked rows: posted as ``verb``. ``warning`` is what its dialog says before it.
+
+    One that ``asks`` leads to a page first, which says what goes with the rows and wants a phrase typed
+    (``access.lists.run_bulk`` with an ``impact``).
+    """
 
     verb: str
     label: str
     icon: str
     warning: str = ""
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The declaration of a console list. ``noun`` is "user,users"; ``key`` names it in saved views and files."""
+    """The declaration of a console list. ``noun`` is "user,users"; ``key`` names it in saved views and files.
+
+    ``mark`` is what a row shows of itself that changes: on a live page the row flashes when it does. ``window`` reads
+    one page (rows, offset, size) where a list is long enough to need its own way.
+    """
 
     key: str
     noun: str
@@ -74,9 +103,13 @@ class Table:
     placeholder: str = "Name contains"
     row_id: Callable[[Any], str] = field(default=lambda row: str(row.pk))
     row_name: Callable[[Any], str] = field(default=str)
+    shorts: tuple[Short, ...] = ()
+    mark: Callable[[Any], object] = field(default=lambda row: "")
+    window: Callable[[Any, int, int], list[Any]] | None = None
 
     def ask(self, params: QueryDict) -> "Asked":
         """Read the address. What it says wrongly is said on the page, and left out."""
+        params = self._spelled_out(params)
         known = {item.key for item in self.columns}
         chosen = [key for key in params.get("columns", "").split(",") if key in known]
         shown = tuple(
@@ -94,6 +127,19 @@ class Table:
         except Invalid as error:
             query, problem = ListQuery(search=asked["search"].replace("\x00", "")), error.message
         return Asked(self, query, shown, problem, params.get("page"), params)
+
+    def _spelled_out(self, params: QueryDict) -> QueryDict:
+        """The address with every short form as a filter; it takes the place of others on its field."""
+        found = [(item, item.filter(params[item.param].strip()[:254])) for item in self.shorts if item.param in params]
+        if not found:
+            return params
+        params = params.copy()
+        for item, text in found:
+            params.pop(item.param, None)
+            if text:
+                others = [one for one in params.getlist("f") if not one.startswith(item.field + item.operator)]
+                params.setlist("f", [*others, text])
+        return params
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +180,11 @@ class Asked:
         except Invalid:
             return rows.none()
 
-    def shown(self, rows: "QuerySet[Any]", size: int = SIZE) -> tuple[Sequence[Any], Pages]:
-        """One page of rows: two queries."""
-        found = self.matching(rows)
-        page = pages(found.order_by().count(), self.page, size)
+    def shown(self, found: "QuerySet[Any]", total: int | None = None, size: int = SIZE) -> tuple[list[Any], Pages]:
+        """One page of ``matching`` rows: two queries, one where the caller has counted them (``total``)."""
+        page = pages(found.order_by().count() if total is None else total, self.page, size)
+        if self.table.window is not None:
+            return self.table.window(found, page.offset, page.size), page
         return list(found[page.offset : page.offset + page.size]), page
 
     def chunks(self, rows: "QuerySet[Any]") -> Iterator[list[Any]]:
@@ -161,7 +208,7 @@ class Asked:
 
     def record(self, row: Any) -> dict[str, Any]:
         """A row of a file: every column, by its key; the page's choice of columns is for the eye."""
-        return {column.key: column.value(row) for column in self.table.columns}
+        return {column.key: column.value(row) for column in self.table.columns if not column.page_only}
 
     @property
     def chips(self) -> list[Chip]:
@@ -198,7 +245,7 @@ class Asked:
         shown = [item.key for item in self.columns]
         made = []
         for item in self.table.columns:
-            if item.fixed:
+            if item.fixed or item.page_only:
                 continue
             keys = [key for key in self._keys() if (key in shown) != (key == item.key)]
             made.append(Choice(item.label, self.address(columns=",".join(keys)), item.key in shown))
@@ -266,4 +313,4 @@ def as_filter(table: Table, name: str, value: str) -> str:
     return f"{name}{known.operator}{value}" if known and value else ""
 
 
-__all__ = ["Asked", "Bulk", "Chip", "Choice", "Column", "Filter", "FilterOn", "Table", "as_filter"]
+__all__ = ["Asked", "Bulk", "Chip", "Choice", "Column", "Filter", "FilterOn", "Short", "Table", "as_filter"]

@@ -6,7 +6,7 @@ import { openPalette } from './palette.js';
 let chord = '';
 
 function walk(key) {
-  const links = $$('.list-table tbody .name a');
+  const links = $$('[data-list] tbody .name a');
   const at = links.indexOf(document.activeElement) + (key === 'j' ? 1 : -1);
   links[Math.max(0, Math.min(at, links.length - 1))]?.focus();
 }

@@ -44,7 +44,9 @@ class WorkQueue(Generic[K]):
         self._due: dict[K, float] = {}
         self._failures: dict[K, int] = {}
         self._number = itertools.count()
-        self._wake = asyncio.Event()
+        self._sleepers: deque[asyncio.Future[None]] = deque()
+        """Workers that wait for a key: one is woken for each, since waking all costs more than most work does."""
+        self._timer: tuple[float, asyncio.TimerHandle] | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -61,7 +63,7 @@ class WorkQueue(Generic[K]):
         elif key not in self._waiting:
             self._waiting.add(key)
             (self._ready if key in self._met else self._fresh).append(key)
-            self._wake.set()
+            self._wake_one()
 
     def add_after(self, key: K, delay_s: float) -> None:
         """Work on ``key`` in ``delay_s``; an earlier appointment of the same key stands."""
@@ -70,19 +72,53 @@ class WorkQueue(Generic[K]):
             return
         self._due[key] = due
         heapq.heappush(self._later, (due, next(self._number), key))
-        self._wake.set()
+        if self._sleepers:
+            self._arm()
 
     async def get(self) -> K:
         """The next key; it is being worked on until ``done`` or ``failed``."""
         while True:
-            pause = self._move_due()
+            self._move_due()
             if self._waiting:
                 return self._take()
-            self._wake.clear()
+            self._arm()
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._sleepers.append(turn)
             try:
-                await asyncio.wait_for(self._wake.wait(), pause)
-            except TimeoutError:
-                continue
+                await turn
+            except asyncio.CancelledError:
+                if turn in self._sleepers:
+                    self._sleepers.remove(turn)
+                elif self._waiting:
+                    self._wake_one()  # what this one was woken for is another's now
+                raise
+
+    def _wake_one(self) -> None:
+        while self._sleepers:
+            turn = self._sleepers.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def _arm(self) -> None:
+        """Look again when the first appointment comes, whatever else happens."""
+        while self._later and self._due.get(self._later[0][2]) != self._later[0][0]:
+            heapq.heappop(self._later)  # a later or cancelled appointment
+        if not self._later:
+            return
+        due = self._later[0][0]
+        if self._timer is not None:
+            if self._timer[0] <= due and not self._timer[1].cancelled():
+                return
+            self._timer[1].cancel()
+        pause = max(0.0, due - self._clock())
+        self._timer = due, asyncio.get_running_loop().call_later(pause, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._move_due()
+        if self._sleepers:
+            self._arm()
 
     def _take(self) -> K:
         fresh = bool(self._fresh) and (not self._ready or self._row < FRESH_IN_A_ROW)
@@ -122,8 +158,8 @@ class WorkQueue(Generic[K]):
             self._again.discard(key)
             self.add(key)
 
-    def _move_due(self) -> float | None:
-        """Make keys ready whose time has come; seconds until the next one, None without any."""
+    def _move_due(self) -> None:
+        """Make keys ready whose time has come."""
         now = self._clock()
         while self._later:
             due, _, key = self._later[0]
@@ -134,5 +170,4 @@ class WorkQueue(Generic[K]):
                 del self._due[key]
                 self.add(key)
             else:
-                return due - now
-        return None
+                return

@@ -10,7 +10,7 @@ from typing import Any
 from agent.config import Settings
 from agent.kube.resources import POD, WORKLOAD
 from agent.kube.watch import Informers
-from agent.loops import reconcile_workload
+from agent.loops import first_news
 from agent.loops.context import Context, RoleState
 from agent.loops.operator import Operator
 from tests.agent.fake_kube import FakeKube
@@ -19,7 +19,7 @@ from tests.agent.fake_kube import FakeKube
 @asynccontextmanager
 async def operating(kube: FakeKube, first_news_s: float = 0.0) -> AsyncIterator[Operator]:
     """A running operator; another one may run on the same ``kube`` afterwards, as after a kill. It speaks at once."""
-    patience, reconcile_workload.FIRST_NEWS_S = reconcile_workload.FIRST_NEWS_S, first_news_s
+    patience, first_news.FIRST_NEWS_S = first_news.FIRST_NEWS_S, first_news_s
     informers = Informers(kube)
     operator = Operator(Context("operator", kube, informers, Settings(), RoleState("operator")))
     task = asyncio.create_task(operator.run())
@@ -33,7 +33,7 @@ async def operating(kube: FakeKube, first_news_s: float = 0.0) -> AsyncIterator[
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await informers.close()
-        reconcile_workload.FIRST_NEWS_S = patience
+        first_news.FIRST_NEWS_S = patience
 
 
 def project(name: str = "vision", **spec: Any) -> dict[str, Any]:

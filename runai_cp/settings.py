@@ -175,6 +175,7 @@ TEMPLATES = [
         },
     }
 ]
+FILE_UPLOAD_HANDLERS = ["runai_cp.lib.uploads.SmallFiles"]
 STATIC_URL = "/static/"
 STATIC_ROOT = env.text("RUNAI_STATIC_ROOT", str(BASE_DIR / "staticfiles"))
 STATICFILES_DIRS = [BASE_DIR / "static"]

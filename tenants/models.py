@@ -28,6 +28,8 @@ class Tenant(TenantMixin):
     created_at = models.DateTimeField(auto_now_add=True)
     deleted_at = models.DateTimeField(null=True)
     """The row of a deleted tenant stays: its id and its schema's name are never given again."""
+    brand = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
+    """How its console looks (``access.services.brand``): on the row that every request reads anyway."""
 
     # Saving a row must not run migrations in the request: provisioning is a step of its own.
     auto_create_schema = False

@@ -9,6 +9,7 @@ from access.models.group import Group, GroupMember, GroupOrigin
 from access.models.idempotency import IdempotencyKey
 from access.models.identity import Identity, SsoRequest
 from access.models.issuer_key import IssuerKey
+from access.models.logo import Logo
 from access.models.provider import IdentityProvider, ProviderKind
 from access.models.role import Role
 from access.models.rule import AccessRule, SubjectKind
@@ -36,6 +37,7 @@ __all__ = [
     "Identity",
     "IdentityProvider",
     "IssuerKey",
+    "Logo",
     "ProviderKind",
     "RecoveryCode",
     "RefreshToken",

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,13 @@ from agent.kube.client import KubeClient
 from agent.kube.errors import Invalid, NotFound
 from agent.kube.resources import NAMESPACE, POD, QUEUE, WORKLOAD
 from agent.kube.watch import Informer
+from agent.operator.desired import read_project
+from agent.operator.lifecycle import decide
+from agent.operator.workload import read_workload
 from agent.wire.install import crd_text, render_manifest
 from agent.wire.labels import WORKLOAD_NAME
 from bench import _main_webhook
-from bench._cluster_loads import each, node
+from bench._cluster_loads import AT_ONCE, each, node
 from bench._cluster_machine import Ground, Usage, ground, spent, usage
 from bench._main_figures import Line, line, spread
 from bench._main_memory import cpu_seconds, pss_mib
@@ -192,6 +196,31 @@ async def steady(plant: Plant, count: int, rate: float) -> Line:
     )
 
 
+async def floor(count: int) -> Line:
+    """What the machine does when nobody thinks: the load itself makes ``count`` Workloads, each with its pod at once,
+    on a fresh API server without operator, webhook and scheduler. Workloads a second."""
+    with ground(NODES) as made:
+        async with KubeClient.connect(made.kubeconfig, user_agent="bench", in_flight=64) as kube:
+            await install.install(kube, install.parse(manifest()))
+            await kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}})
+            view = read_project(project())
+            left = iter(workload(f"floor-{index:05d}", gpuDevices=1) for index in range(count))
+
+            async def work() -> None:
+                for obj in left:
+                    stored = await kube.create(obj)
+                    for pod in decide(read_workload(stored, view), [], datetime.now(UTC)).create:
+                        await kube.create(pod)
+
+            before, begun = await asyncio.to_thread(usage, made), time.monotonic()
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(AT_ONCE):
+                    tasks.create_task(work())
+            wall = time.monotonic() - begun
+            facts = _cost(before, await asyncio.to_thread(usage, made), count)
+    return line("workload_floor", {"pods_per_s": round(count / wall, 1)}, {}, workloads=count, **facts)
+
+
 async def burst(plant: Plant, count: int) -> Line:
     """``count`` Workloads at once: pods a second from the first request sent to the last pod seen."""
     sent: dict[str, float] = {}
@@ -271,7 +300,8 @@ async def _rest(size: Size) -> list[Line]:
 
 
 def measure(size: str) -> Iterator[Line]:
-    """Lines ``workload_to_pod``, ``workload_burst`` and ``webhook``."""
+    """Lines ``workload_floor``, ``workload_to_pod``, ``workload_burst`` and ``webhook``."""
+    yield asyncio.run(floor(SIZES[size].burst))
     yield from asyncio.run(_work(SIZES[size]))
 
 

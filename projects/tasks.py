@@ -9,6 +9,7 @@ from clusters.models import Cluster
 from clusters.reports import drain
 from clusters.sweeping import in_each_tenant
 from projects.services import reports
+from projects.services.republish import republish as republish_units
 from tenants.context import in_tenant
 
 
@@ -50,6 +51,12 @@ def withdraw_cluster(schema_name: str, cluster_id: str) -> None:
 def sweep() -> None:
     """Repeats what a lost message would have done: default departments, and quotas in new node pools."""
     in_each_tenant(_sweep)
+
+
+@shared_task(name="projects.tasks.republish")
+def republish() -> None:
+    """Brings documents up to what this release makes of the rows; equal ones make no news."""
+    in_each_tenant(republish_units)
 
 
 def _sweep() -> None:

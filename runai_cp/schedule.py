@@ -6,6 +6,7 @@ BEAT: dict[str, dict[str, object]] = {
     "series-maintain": {"task": "series.tasks.maintain", "schedule": 3600.0},
     "clusters-sweep": {"task": "clusters.tasks.sweep", "schedule": 30.0},
     "projects-sweep": {"task": "projects.tasks.sweep", "schedule": 30.0},
+    "projects-republish": {"task": "projects.tasks.republish", "schedule": 600.0},
     "workloads-sweep": {"task": "workloads.tasks.sweep", "schedule": 5.0},
     "workloads-prune": {"task": "workloads.tasks.prune", "schedule": 3600.0},
     "access-sweep": {"task": "access.tasks.sweep", "schedule": 5.0},

@@ -5,6 +5,8 @@ import pytest
 from access.services.bootstrap import system_actor
 from agent.wire.reports import ProjectReport, QueueReport
 from clusters.models import Cluster
+from link.models import Desired
+from projects import tasks
 from projects.models import Department, Project
 from projects.services import (
     CreateDepartment,
@@ -14,6 +16,7 @@ from projects.services import (
     update_department,
     update_project,
 )
+from projects.services import republish as republishing
 from projects.services.departments import UpdateOrgUnit
 from projects.services.reports import add_node_pools, open_cluster
 from runai_cp.lib.errors import Conflict
@@ -166,3 +169,27 @@ def test_what_holds_in_the_end_goes_down_with_the_project(cluster):
     spec = documents(cluster)["project/inside"]["spec"]
     assert spec["schedulingRules"] == {"trainingTimeLimitSeconds": 60, "workspaceTimeLimitSeconds": 30}
     assert spec["nodeTypes"]["training"] == ["h100"]
+
+
+def test_documents_that_nobody_saved_again_are_brought_up_to_date(cluster, monkeypatch):
+    """Rules that a release knows anew, or that came while its message was lost; twice is once."""
+    monkeypatch.setattr(republishing, "BATCH", 2)
+    projects = [make_project(cluster, f"team-{number}") for number in range(5)]
+    limits, types = {"trainingJobTimeLimitSeconds": 60}, {"training": ["dgx"]}
+    Department.objects.update(scheduling_rules=limits)
+    Project.objects.update(node_types=types)
+    for _ in range(2):
+        tasks.republish()
+    rows = Desired.objects.filter(cluster_id=cluster.pk, key__startswith="project/")
+    specs = {row.key: (row.body["spec"]["schedulingRules"], row.body["spec"]["nodeTypes"]) for row in rows}
+    held = ({"trainingTimeLimitSeconds": 60}, {"training": ["dgx"], "workspace": []})
+    assert specs == {f"project/{project.name}": held for project in projects}
+    revisions = {row.key: row.rev for row in rows}
+    tasks.republish()
+    assert {row.key: row.rev for row in Desired.objects.filter(pk__in=[row.pk for row in rows])} == revisions
+
+
+def test_what_is_going_is_not_published_again(project: Project) -> None:
+    delete_project(actor=system_actor(), project=project)
+    tasks.republish()
+    assert documents(project.cluster)["project/team-a"] is None

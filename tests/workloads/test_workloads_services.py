@@ -48,6 +48,21 @@ def test_a_viewer_of_the_project_may_not_submit(acme: Home, project: Project) ->
         submit_workload(actor=person("bob@example.test"), request=request)
 
 
+@pytest.mark.parametrize(
+    ("asked", "of_type", "refused"),
+    [("dgx", "training", False), ("cpu", "training", True), ("cpu", "workspace", False), (None, "training", False)],
+)
+def test_a_node_type_that_the_project_forbids_is_refused(project: Project, asked, of_type, refused) -> None:
+    Project.objects.update(node_types={"training": ["dgx"]})
+    request = SubmitRequest(name="w", project_id=str(project.pk), image="a", type=of_type, node_type=asked)
+    if not refused:
+        assert submit_workload(actor=system_actor(), request=request).name == "w"
+        return
+    with pytest.raises(Invalid) as caught:
+        submit_workload(actor=system_actor(), request=request)
+    assert [(error.field, "dgx" in error.message) for error in caught.value.fields] == [("node_type", True)]
+
+
 def test_a_clone_asks_the_same_under_a_free_name(workload: Workload) -> None:
     first = clone_request(workload)
     assert (first.name, first.image, first.project_id) == ("train-copy", workload.image, str(workload.project_id))

@@ -18,6 +18,7 @@ from agent.wire.phases import Phase
 from clusters.models import NodePool
 from clusters.services.clusters import not_leaving
 from link import services as link
+from projects.documents import node_types
 from projects.models import Project
 from runai_cp.lib.errors import Conflict, FieldError, Invalid
 from runai_cp.lib.models import uuid7
@@ -113,12 +114,22 @@ def _check_place(request: SubmitRequest, project: Project) -> None:
     not_leaving(project.cluster)
     if project.delete_requested_at is not None:
         raise Conflict(f"The project {project.name} is being deleted.")
+    _check_node_type(request, project)
     if request.node_pools:
         known = set(NodePool.objects.filter(cluster_id=project.cluster_id).values_list("name", flat=True))
         unknown = [pool for pool in request.node_pools if pool not in known]
         if unknown:
             allowed = f"node pools of the cluster: {', '.join(sorted(known))}"
             raise Invalid(_field_error(Problem("node_pools", ", ".join(unknown), allowed)))
+
+
+def _check_node_type(request: SubmitRequest, project: Project) -> None:
+    """Where the project says on which types of nodes its workloads may run, the request may ask for one of these."""
+    types = node_types(project) if request.node_type else None
+    allowed = types.of(request.type) if types is not None else ()
+    if allowed and request.node_type not in allowed:
+        text = f"node types of the project {project.name}: {', '.join(allowed)}"
+        raise Invalid(_field_error(Problem("node_type", request.node_type, text)))
 
 
 def _insert(actor: Actor, request: SubmitRequest, spec: WorkloadSpec, project: Project, source: str) -> Workload:

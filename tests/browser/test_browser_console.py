@@ -52,7 +52,7 @@ def test_live_refresh_shows_a_change_and_keeps_ticks_scroll_and_focus(tab, site)
     page.locator(".table-wrap").evaluate("el => { el.scrollTop = 300 }")
     search = page.locator("#search-box")
     search.focus()
-    row = page.locator(f"#wl-{site.scene.workloads['tokenizer-ablation-9'].pk}")
+    row = page.locator(f"#workloads-{site.scene.workloads['tokenizer-ablation-9'].pk}")
     site.report("tokenizer-ablation-9", phase="Running", message="1 of 1 pods run")
     expect(row).to_contain_text("1 of 1 pods run", timeout=6000)
     assert chosen.is_checked()
@@ -101,9 +101,10 @@ def test_a_chip_can_be_added_and_removed(tab):
     page.get_by_role("button", name="Filter", exact=True).click()
     page.get_by_role("link", name="Failed").click()
     expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page).to_have_url(re.compile("f=phase%3D%3DFailed"))
     page.get_by_role("link", name="Remove filter: Phase").click()
     expect(page.locator("tbody tr")).to_have_count(50)
-    expect(page).not_to_have_url(re.compile("phase="))
+    expect(page).not_to_have_url(re.compile("phase"))
 
 
 def test_sort_and_page_are_links_with_an_address(tab):

@@ -196,13 +196,3 @@ def test_acts_go_back_to_where_the_person_was(acme, scene, alice):
     assert answer["Location"] == "/workloads/?phase=active"
     assert client.post(f"/workloads/{made.pk}/resume", {"back": "https://evil.example/"})["Location"] == "/workloads/"
     assert client.get(f"/workloads/{made.pk}/delete").status_code == 405
-
-
-def test_bulk_acts_tell_the_truth_per_row(acme, scene, alice):
-    made = submit_workload(actor=alice, request=request_of(scene))
-    ended = scene.workloads["ctr-baseline"]
-    client = acme.browser()
-    client.post("/workloads/bulk/", {"verb": "suspend", "ids": f"{made.pk},{ended.pk},not-an-id"})
-    body = client.get("/workloads/").content.decode()
-    assert "1 of 2 are stopping" in body
-    assert "ctr-baseline is Completed" in body

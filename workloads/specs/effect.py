@@ -186,13 +186,17 @@ def request_of(compute: Mapping[str, Any]) -> Request:
 
 
 def effect(snapshot: Snapshot, queues: Iterable[Queue], now: int) -> Effect:
-    """Plan the snapshot as it is and with ``queues`` in place of its own of the same name and pool, and compare."""
+    """Plan the snapshot as it is and with ``queues`` in place of its own of the same name and pool, and compare.
+
+    One planner for both: it takes the cluster in once, and follows the quotas that change.
+    """
     wanted = {(queue.pool, queue.name): queue for queue in queues}
     known = {(queue.pool, queue.name) for queue in snapshot.queues}
     changed = tuple(wanted.get((queue.pool, queue.name), queue) for queue in snapshot.queues)
     changed += tuple(queue for key, queue in wanted.items() if key not in known)
-    before = Planner().plan(snapshot, now, CONFIG)
-    after = Planner().plan(replace(snapshot, queues=changed), now, CONFIG)
+    planner = Planner()
+    before = planner.plan(snapshot, now, CONFIG)
+    after = planner.plan(replace(snapshot, queues=changed), now, CONFIG)
     groups = {pod.uid: pod.group.removeprefix("w/") for pod in snapshot.pods}
     started = [_started(plan, groups) for plan in (before, after)]
     evicted = [{groups[item.pod] for item in plan.evictions if not item.moved_to} for plan in (before, after)]

@@ -2,30 +2,31 @@
 
 import uuid
 from collections.abc import Callable
-from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST
 
 from access.guard import allow
+from access.lists import run_bulk
 from access.roles import Action
 from agent.wire.phases import Phase
 from projects.models import Project
-from runai_cp.lib.errors import DomainError
+from runai_cp.lib.errors import DomainError, FieldError, Invalid
 from runai_cp.lib.htmx import render_page
 from runai_cp.lib.toasts import toast
 from workloads.models import DesiredPhase, Workload
 from workloads.services import delete_workload, resume_workload, suspend_workload
 from workloads.specs.phases import may_resume, may_suspend
+from workloads.tables import WORKLOADS_TABLE
+from workloads.views.browse import rows_of
 
 ACTS: dict[str, tuple[Callable[..., Workload], str]] = {
     "suspend": (suspend_workload, "stopping"),
     "resume": (resume_workload, "resuming"),
     "delete": (delete_workload, "being deleted"),
 }
-BULK_LIMIT = 100
 
 
 def one(request: HttpRequest, workload_id: uuid.UUID) -> Workload:
@@ -112,33 +113,20 @@ def _from_list(request: HttpRequest) -> bool:
 @allow(Action.WORKLOAD_UPDATE)
 @require_POST
 def workload_bulk(request: HttpRequest) -> HttpResponse:
-    """One act on the ticked rows; each is its own transaction, and what was refused is named."""
-    verb, ids = request.POST.get("verb", ""), _ids(request.POST.get("ids", ""))
-    if verb not in ACTS or not ids:
-        toast(request, "Nothing was done", "Tick at least one workload first.", "info")
-        return HttpResponseRedirect(_back(request))
-    done, refused = [], []
-    rows: Any = Workload.objects.visible_to(request.actor).with_names().filter(pk__in=ids)  # type: ignore[attr-defined]
-    for workload in rows:
-        try:
-            ACTS[verb][0](actor=request.actor, workload=workload)  # type: ignore[attr-defined]
-            done.append(workload.name)
-        except DomainError as error:
-            refused.append(error.message)
-    detail = "; ".join(refused[:3]) + ("; and more" if len(refused) > 3 else "")
-    tone = "bad" if refused else "ok"
-    toast(request, f"{len(done)} of {len(done) + len(refused)} are {ACTS[verb][1]}", detail, tone)
-    return HttpResponseRedirect(_back(request))
-
-
-def _ids(text: str) -> list[uuid.UUID]:
-    found = []
-    for part in text.split(",")[:BULK_LIMIT]:
-        try:
-            found.append(uuid.UUID(part))
-        except ValueError:
-            continue
-    return found
+    """Stop, resume or delete many; the services decide for each row."""
+    verb = request.POST.get("verb", "")
+    if verb not in ACTS:
+        raise Invalid(FieldError("verb", f"allowed are {', '.join(ACTS)}", verb[:40], list(ACTS)))
+    service = ACTS[verb][0]
+    label = {"suspend": "Stop workloads", "resume": "Resume workloads", "delete": "Delete workloads"}[verb]
+    return run_bulk(
+        request,
+        WORKLOADS_TABLE,
+        rows_of(request, QueryDict(request.POST.get("query", ""))),
+        lambda row: service(actor=request.actor, workload=row),  # type: ignore[attr-defined]
+        label=label,
+        back="/workloads/",
+    )
 
 
 @allow(Action.PROJECT_DELETE)

@@ -78,3 +78,10 @@ def chain(
         found.append(owner)
         reference = owner.next
     return found, None
+
+
+def loop_of(owners: Sequence[Owner]) -> Sequence[Owner]:
+    """The owners of a chain that own each other in a circle; none where the chain has an end."""
+    after = owners[-1].next if owners else None
+    where = next((index for index, owner in enumerate(owners) if after and owner.reference.uid == after.uid), None)
+    return owners[where:] if where is not None else ()

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.grouping import trees
 from agent.grouping.kinds import POD, Kinds, Rule
-from agent.grouping.owners import Owner, Reference
+from agent.grouping.owners import Owner, Reference, loop_of
 from agent.grouping.paths import total, values
 from agent.grouping.trees import Part, Tree
 from agent.wire import labels as names
@@ -22,6 +22,7 @@ _TOPOLOGY = "kai.scheduler/topology"
 _TOPOLOGY_REQUIRED = "kai.scheduler/topology-required-placement"
 _TOPOLOGY_PREFERRED = "kai.scheduler/topology-preferred-placement"
 _LONGEST_NAME = 253
+_LARGEST_MINIMUM = 999_999
 
 
 KINDS = Kinds()
@@ -45,6 +46,9 @@ class Group:
     staleness_grace: str = ""
     topology: tuple[str, str, str] = ("", "", "")
     tree: Tree | None = None
+    mistake: tuple[str, str, str, str] | None = None
+    """What is wrong with owners or annotations and was passed over: field, what it is, what was expected, what was done
+    instead."""
 
     @property
     def key(self) -> str:
@@ -83,7 +87,26 @@ def group_of(
         staleness_grace=facts.note(_STALENESS_GRACE),
         topology=(facts.note(_TOPOLOGY), facts.note(_TOPOLOGY_REQUIRED), facts.note(_TOPOLOGY_PREFERRED)),
         tree=tree,
+        mistake=_mistake(facts, owners, minimum) if owners else None,
     )
+
+
+def _mistake(facts: _Facts, owners: Sequence[Owner], minimum: int) -> tuple[str, str, str, str] | None:
+    """The first thing that is wrong and does not keep the pods from running."""
+    if loop := loop_of(owners):
+        circle = ", ".join(f'{owner.reference.kind} "{owner.reference.name}"' for owner in loop)
+        return "the chain of owners", f"a loop ({circle})", "one that ends", "its pods are grouped by the last of them"
+    asked, expected = facts.note(BATCH_MIN_MEMBER), f"a whole number from 1 to {_LARGEST_MINIMUM}"
+    if asked and _minimum(asked) is None:
+        return f"annotation {BATCH_MIN_MEMBER}", asked, expected, f"a minimum of {minimum} is used"
+    if asked and minimum == 0:
+        return f"annotation {BATCH_MIN_MEMBER}", asked, expected, "its pods start one by one"
+    return None
+
+
+def _minimum(asked: str) -> int | None:
+    """What an annotation says of the minimum; None where it is no number that makes sense."""
+    return int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 7 else None
 
 
 def subgroup_of(pod: Obj, owners: Sequence[Owner], group: Group, kinds: Kinds = KINDS) -> str:
@@ -118,7 +141,7 @@ def _gang(facts: _Facts, top: Owner, rule: Rule) -> tuple[int, Tree | None]:
     """How many pods must start together, and in which parts."""
     obj = {"spec": top.spec}
     asked = facts.note(BATCH_MIN_MEMBER)
-    given = int(asked) if asked.isdecimal() and len(asked) < 7 else None
+    given = _minimum(asked)
     counts = (total(obj, path) for path in rule.minimum)
     minimum = given if given is not None else next((count for count in counts if count is not None), 1)
     if rule.shape:

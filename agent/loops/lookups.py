@@ -14,7 +14,7 @@ from agent.grouping.owners import Reference, owner_of
 from agent.kube.discovery import Discovery
 from agent.kube.errors import Forbidden, KubeError, NotFound
 from agent.kube.mirror import Mirror
-from agent.kube.mirror.mirror import Need
+from agent.kube.mirror.needs import Need
 from agent.kube.protocol import Kube, Obj
 from agent.kube.resources import CONFIG_MAP
 
@@ -42,7 +42,7 @@ class Lookups:
         self._first, self._again = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(_AGAIN_AT_ONCE)
 
     def poke(self) -> None:
-        if self._mirror.wanted_owners or self._mirror.wanted_objects:
+        if self._mirror.owners.wanted or self._mirror.needs.wanted:
             self._wake.set()
 
     async def run(self) -> None:
@@ -63,7 +63,7 @@ class Lookups:
 
     def _owners(self, group: asyncio.TaskGroup) -> None:
         """Each on its own: one that cannot be read for seconds keeps no other waiting. Failed ones have few places."""
-        wanted = self._mirror.wanted_owners
+        wanted = self._mirror.owners.wanted
         self._failed &= wanted.keys()
         for reference, namespace in wanted.items():
             if reference not in self._reading:
@@ -77,6 +77,7 @@ class Lookups:
         except KubeError as error:
             self._failed.add(reference)
             log.warning("owner_not_read", kind=reference.kind, name=reference.name, error=error.message)
+            self._mirror.owner_failed(reference, error.message)
             return
         finally:
             self._reading.discard(reference)
@@ -94,7 +95,7 @@ class Lookups:
         return obj if obj["metadata"].get("uid") == reference.uid else None
 
     async def _objects(self) -> None:
-        wanted = self._mirror.wanted_objects
+        wanted = self._mirror.needs.wanted
         self._exists = {need: True for need, there in self._exists.items() if there and need in wanted}
         unknown = [need for need in wanted if need not in self._exists]
         for start in range(0, len(unknown), _AT_ONCE):
@@ -116,7 +117,7 @@ class Lookups:
 
     def _tell(self, uids: Iterable[str]) -> None:
         for uid in uids:
-            needs = self._mirror.needs_of(uid)
+            needs = self._mirror.needs.of(uid)
             gone = tuple(
                 f"{kind} {namespace}/{name}"
                 for kind, namespace, name in needs

@@ -25,6 +25,7 @@ from agent.kube.protocol import Kube, Obj
 from agent.kube.resources import POD, POD_GROUP
 from agent.loops import wording
 from agent.loops.events import EventWriter
+from agent.loops.mistakes import Mistakes
 from agent.scheduler.snapshot import Eviction, Plan
 
 log = structlog.get_logger(__name__)
@@ -52,15 +53,14 @@ class Reporter:
         self,
         kube: Kube,
         mirror: Mirror,
-        supply: Mapping[str, Store],
+        stores: Mapping[str, Store],
         *,
         leading: Callable[[], bool],
         busy: Callable[[], bool],
     ) -> None:
-        """``supply``: the stores of "queue" and "node", for Events about them."""
+        """``stores``: of kinds "queue", "node", "group" and "pod", to say on each what is wrong with it."""
         self._kube = kube
         self._mirror = mirror
-        self._supply = supply
         self._leading = leading
         self._busy = busy
         self._pods: Mapping[str, Reason] = {}
@@ -71,7 +71,7 @@ class Reporter:
         self._told: set[str] = set()
         self.events = EventWriter(kube, leading=leading, busy=busy)
         self._notes: dict[str, dict[str, str | None]] = {}
-        self._mistakes: dict[str, str] = {}
+        self.mistakes = Mistakes(kube, stores, unstored=self._unstored, tell=self._refused)
         self._wake = asyncio.Event()
 
     # -- what there is to say ----------------------------------------------------------------------------------------
@@ -99,7 +99,9 @@ class Reporter:
             if entry is not None and entry.pod.status == PodStatus.GATED:
                 pods[uid] = obstacles[0]
                 groups[entry.group] = (*obstacles, *groups.get(entry.group, ()))
-        self._tell_mistakes({**plan.refused, **refused})
+        pods |= self._mirror.owners.reasons()
+        wrong = {key: why for key, why in {**plan.refused, **refused}.items() if key.startswith(("queue/", "node/"))}
+        self.mistakes.take({**wrong, **self._mirror.mistakes()})
         self._pods, self._groups = pods, groups
         moment = time.monotonic()
         waiting = pods.keys() | groups.keys()
@@ -115,15 +117,19 @@ class Reporter:
             self._annotate(key, read.STALE_SINCE, None)
         self._wake.set()
 
-    def _tell_mistakes(self, refused: Mapping[str, Reason]) -> None:
-        """An Event on each queue and node that is left out because of what it says; once per mistake."""
-        for key, reason in refused.items():
-            kind, _, name = key.partition("/")
-            store = self._supply.get(kind)
-            obj = store.get(name) if store is not None and self._mistakes.get(key) != reason.text else None
-            if obj is not None:
-                self._event(obj, obj["kind"], "Refused", reason.text, warning=True, key=reason.text)
-        self._mistakes = {key: reason.text for key, reason in refused.items()}
+    def _unstored(self, key: str) -> Obj | None:
+        virtual = self._mirror.virtual_group(key)
+        return manifest(virtual) if virtual is not None else None
+
+    def _refused(self, obj: Obj, kind: str, reason: Reason) -> None:
+        self._event(
+            obj,
+            kind,
+            "Refused" if reason.code != "Unexpected" else reason.code,
+            reason.text,
+            warning=True,
+            key=reason.text,
+        )
 
     def _pods_named(self, key: str, reason: Reason) -> dict[str, Reason]:
         namespace, _, name = key.partition("/")
@@ -164,7 +170,9 @@ class Reporter:
 
     async def _rounds(self) -> None:
         while True:
-            if not (self._since or self._nominated or self._notes or self._told - self._groups.keys()):
+            if not (
+                self._since or self._nominated or self._notes or self._told - self._groups.keys() or self.mistakes.some
+            ):
                 await self._wake.wait()
             self._wake.clear()
             await asyncio.sleep(ROUND_S)
@@ -180,6 +188,7 @@ class Reporter:
         moment = time.monotonic()
         while self._notes and len(work) < budget:
             work.append(self._write_notes(*self._notes.popitem()))
+        work += self.mistakes.due(budget - len(work))
         for key in list(self._told):
             if key not in self._groups and len(work) < budget:
                 work.append(self._clear_group(key))
@@ -207,12 +216,18 @@ class Reporter:
         return moment - written >= (SAME_CODE_S if old_code == code else OTHER_CODE_S)
 
     def _pod_due(self, uid: str, reason: Reason, moment: float) -> bool:
-        entry = self._mirror.entry(uid)
-        if entry is None or entry.pod.status not in (PodStatus.PENDING, PodStatus.GATED):
+        obj = self._waiting(uid)
+        if obj is None or not self._may_write(uid, reason.code, moment):
             return False
-        return self._may_write(uid, reason.code, moment) and wording.told_on_pod(entry.obj) != wording.shorten(
-            reason.text
-        )
+        return wording.told_on_pod(obj) != wording.shorten(reason.text)
+
+    def _waiting(self, uid: str) -> Obj | None:
+        """The pod, if it has no node: grouped and not placed, or waiting for its owner."""
+        entry = self._mirror.entry(uid)
+        if entry is not None:
+            return entry.obj if entry.pod.status in (PodStatus.PENDING, PodStatus.GATED) else None
+        obj = self._mirror.owners.waiting(uid)
+        return obj if obj is not None and not (obj.get("spec") or {}).get("nodeName") else None
 
     def _group_due(self, key: str, reasons: tuple[Reason, ...], moment: float) -> bool:
         if not reasons or not self._may_write(key, reasons[0].code, moment):
@@ -230,16 +245,15 @@ class Reporter:
         return group.pool if group is not None else "default"
 
     async def _write_pod(self, uid: str, reason: Reason) -> None:
-        entry = self._mirror.entry(uid)
-        if entry is None:
+        obj = self._waiting(uid)
+        if obj is None:
             return
-        meta = entry.obj["metadata"]
-        condition = wording.pod_condition(reason, time.time())
+        meta, condition = obj["metadata"], wording.pod_condition(reason, time.time())
         body = {"metadata": {"uid": uid}, "status": {"conditions": [condition]}}
         await self._quietly(
             self._kube.patch(POD, meta["name"], meta["namespace"], body=body, kind="strategic", subresource="status")
         )
-        self._event(entry.obj, "Pod", "FailedScheduling", reason.text, warning=True, key=reason.code)
+        self._event(obj, "Pod", "FailedScheduling", reason.text, warning=True, key=reason.code)
 
     def _nominates(self, uid: str, node: str) -> bool:
         entry = self._mirror.entry(uid)

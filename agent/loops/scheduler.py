@@ -102,8 +102,8 @@ class Scheduler:
         self._informers = {kind: informers.of(kind, optional=kind in _OPTIONAL) for kind in _KINDS}
         stores = {kind: informer.store for kind, informer in self._informers.items()}
         self._stores = stores
-        supply = {"queue": stores[QUEUE], "node": stores[NODE]}
-        self._reporter = Reporter(kube, self._mirror, supply, leading=self._leading, busy=self._busy)
+        told = {"queue": stores[QUEUE], "node": stores[NODE], "group": stores[POD_GROUP], "pod": stores[POD]}
+        self._reporter = Reporter(kube, self._mirror, told, leading=self._leading, busy=self._busy)
         self._reservations = Reservations(
             kube,
             self._mirror,

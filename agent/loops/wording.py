@@ -14,6 +14,8 @@ COMPONENT = "runai-scheduler"
 LONGEST_MESSAGE = 1000
 UNSCHEDULABLE = "Unschedulable"
 GROUP_CONDITION = "UnschedulableOnNodePool"
+INPUT = "run.ai/InvalidInput"
+"""Condition of a thing that says something wrong; it is gone when that is mended."""
 
 
 def stamp(now: float) -> str:
@@ -38,10 +40,28 @@ def pod_condition(reason: Reason, now: float) -> Obj:
 
 def told_on_pod(pod: Obj) -> str | None:
     """The sentence that a pod carries now; None if it carries none."""
-    for condition in (pod.get("status") or {}).get("conditions") or ():
+    for condition in conditions_of(pod):
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return str(condition.get("message") or "") if condition.get("reason") == UNSCHEDULABLE else None
     return None
+
+
+def conditions_of(obj: Obj) -> Sequence[Obj]:
+    """The conditions in an object's status."""
+    return (obj.get("status") or {}).get("conditions") or ()
+
+
+def told_of_input(obj: Obj) -> str | None:
+    """What an object's condition says to be wrong with it; None without one."""
+    return next((str(one.get("message") or "") for one in conditions_of(obj) if one.get("type") == INPUT), None)
+
+
+def input_condition(reason: Reason | None, now: float) -> Obj:
+    """The condition that names a mistake; without a reason, what takes it off (a strategic merge patch)."""
+    if reason is None:
+        return {"type": INPUT, "$patch": "delete"}
+    said = {"reason": reason.code, "message": shorten(reason.text), "lastTransitionTime": stamp(now)}
+    return {"type": INPUT, "status": "True", **said}
 
 
 def group_conditions(

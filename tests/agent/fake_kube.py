@@ -342,7 +342,8 @@ def _merge(target: Any, change: Any, *, keyed: bool = False) -> None:
         elif keyed and isinstance(old, list) and value and isinstance(value[0], dict):
             by = "type" if "type" in value[0] else "name"
             fresh = {item.get(by): item for item in value}
-            target[name] = [{**item, **fresh.pop(item.get(by), {})} for item in old] + list(fresh.values())
+            merged = [{**item, **fresh.pop(item.get(by), {})} for item in old] + list(fresh.values())
+            target[name] = [item for item in merged if item.get("$patch") != "delete"]
         else:
             target[name] = value
 

@@ -13,7 +13,7 @@ import pytest
 
 from agent.kube.errors import NotFound
 from agent.kube.protocol import Obj
-from agent.kube.resources import NAMESPACE, NODE, POD
+from agent.kube.resources import EVENT, NAMESPACE, NODE, POD
 from local.kube.api import Api
 from tests.agent.live import Live
 from tests.agent.loops.scenes import NAME, SPACE, TAINT
@@ -149,6 +149,8 @@ async def test_one_bad_owner_of_many_pods(rule: Rule, count: int, live_cluster: 
             await stage.bound(good=2, other=4, owned=0)
             before = stage.proxy.calls.total()
             await asyncio.sleep(5)
+            if rule is unreadable:
+                await until(lambda: told_of_owner(stage), 20)
             assert stage.proxy.asked[f"/apis/batch/v1/namespaces/{SPACE}/jobs/bad"] < 60, "asked once a pod"
             assert stage.deaths == 0, stage.logs()
             told = stage.proxy.calls.total() - before
@@ -159,6 +161,14 @@ async def test_one_bad_owner_of_many_pods(rule: Rule, count: int, live_cluster: 
             admin.call("DELETE", f"/api/v1/namespaces/{SPACE}/pods?gracePeriodSeconds=0")
             for name in ("bad", "good"):
                 admin.call("DELETE", f"/apis/batch/v1/namespaces/{SPACE}/jobs/{name}?propagationPolicy=Background")
+
+
+async def told_of_owner(stage: Stage) -> bool:
+    """A pod's condition and its Event name the owner that cannot be read."""
+    pods = await stage.scene.pods("owned")
+    said = [one.get("message") or "" for one in (pods[0].get("status") or {}).get("conditions") or ()]
+    happened = [one["message"] for one in (await stage.scene.kube.list(EVENT, SPACE)).items]
+    return all(any('Job "bad" cannot be read' in line for line in lines) for lines in (said, happened))
 
 
 @pytest.mark.parametrize("kind", ["queues", pytest.param("podgroups", marks=LONG)])

@@ -19,6 +19,7 @@ from agent.grouping.rules import Group, manifest
 from agent.kube import quantity
 from agent.kube.cache import Change
 from agent.kube.convert import groups as read
+from agent.kube.convert import mistakes
 from agent.kube.convert.constraints import constraints_of
 from agent.kube.convert.pods import asked_of, pod_of, scheduled_at, state_of
 from agent.kube.mirror.entries import NO_POD, Assumed, Entry, same_group, same_request
@@ -30,6 +31,14 @@ FINISHED = (PodStatus.SUCCEEDED, PodStatus.FAILED)
 LEAVING = (PodStatus.RELEASING, PodStatus.STUCK_IN_RELEASING)
 
 
+def note(found: dict[str, Reason], key: str, wrong: Reason | None) -> bool:
+    """What is wrong with one thing now; None: nothing (any more). True if that is news."""
+    before = found.pop(key, None)
+    if wrong is not None:
+        found[key] = wrong
+    return before != wrong
+
+
 class Demand:
     """Entries by uid, groups by key, queues by name."""
 
@@ -39,7 +48,9 @@ class Demand:
         """Group key → uids of its pods, in order of arrival."""
         self.virtual: dict[str, Group] = {}
         self.refused: dict[str, Reason] = {}
-        """Bad input by "kind/name", as the mistakes of manifests say it."""
+        """Bad input by "kind/name", as the mistakes of manifests say it: what is left out because of it."""
+        self.mistakes: dict[str, Reason] = {}
+        """The same of what is used all the same."""
         self.assumed: dict[str, Assumed] = {}
         self.leaving: set[str] = set()
         self.held: dict[str, int] = {}
@@ -105,10 +116,9 @@ class Demand:
         if old is None or old.pod is not pod or old.group != group:
             self._changed.add(group)
         self.members.setdefault(group, {})[uid] = None
-        if asked.wrong is not None:
-            self.refused[f"pod/{pod.key}"] = asked.wrong
-        else:
-            self.refused.pop(f"pod/{pod.key}", None)
+        note(self.refused, f"pod/{pod.key}", asked.wrong)
+        if old is None or old.asked is not asked:
+            note(self.mistakes, f"pod/{pod.key}", mistakes.of_pod(obj))
         self._note_start(group, obj, pod)
         return (old.pod if old is not None else None), pod
 
@@ -143,6 +153,7 @@ class Demand:
         self._stuck_at.pop(uid, None)
         self.pending.discard(uid)
         self.refused.pop(f"pod/{entry.pod.key}", None)
+        self.mistakes.pop(f"pod/{entry.pod.key}", None)
         self._leave_group(uid, entry.group)
         return entry.pod
 
@@ -222,6 +233,7 @@ class Demand:
             self._stale_since.pop(group, None)
             self._reread(group)
             self.refused.pop(f"group/{group}", None)
+            self.mistakes.pop(f"group/{group}", None)
 
     def _note_start(self, group: str, obj: Obj, pod: Pod) -> None:
         """When a group last started: the first binding of the pods it has now. Survives our restart without a write."""
@@ -237,6 +249,7 @@ class Demand:
             self._stored.pop(change.key, None)
             self._evicted.pop(change.key, None)
             self.refused.pop(f"group/{change.key}", None)
+            self.mistakes.pop(f"group/{change.key}", None)
         else:
             self._stored[change.key] = change.new
             if change.old is not None and same_group(change.old, change.new):
@@ -285,10 +298,10 @@ class Demand:
             found = self._pooled_by_pods(key, self._overlaid(key, found), obj)
             if key in self.virtual and key in self._stored:  # storing it must not cost it its place in the queue
                 found = replace(found, created=quantity.time_ns(self._oldest(key)) or found.created)
-            if wrong is not None:
-                self.refused[f"group/{key}"] = wrong
-            else:
-                self.refused.pop(f"group/{key}", None)
+            note(self.refused, f"group/{key}", wrong)
+            virtual = self.virtual.get(key)
+            passed_over = mistakes.of_virtual(virtual) if virtual is not None else None
+            note(self.mistakes, f"group/{key}", passed_over or mistakes.of_group(obj))
             self._groups[key] = found
         return found
 
@@ -355,13 +368,12 @@ class Demand:
     def on_queue(self, change: Change) -> bool:
         name = change.key
         before = self._queues.get(name)
-        self.refused.pop(f"queue/{name}", None)
         if change.new is None:
+            self.refused.pop(f"queue/{name}", None)
             self._queues.pop(name, None)
             return True
         queue, wrong = read.queue_of(change.new)
-        if wrong is not None:
-            self.refused[f"queue/{name}"] = wrong
+        note(self.refused, f"queue/{name}", wrong)
         if (change.new["metadata"].get("labels") or {}).get(names.NODE_POOL):
             self._pooled.add(name)
         else:

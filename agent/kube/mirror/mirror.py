@@ -9,15 +9,17 @@ from agent.domain.nodes import DEFAULT_POOL
 from agent.domain.pods import ACTIVE_USED, Pod, PodStatus
 from agent.domain.reasons import Reason
 from agent.grouping.kinds import Kinds, rule_of
-from agent.grouping.owners import Owner, Reference, chain, controller_of
+from agent.grouping.owners import Owner, Reference, controller_of
 from agent.grouping.rules import Group, group_of, must_read, subgroup_of
 from agent.kube.cache import Change
 from agent.kube.convert.capacity import room_of
 from agent.kube.convert.constraints import named_objects
 from agent.kube.convert.groups import Priorities
-from agent.kube.convert.pods import is_finished, usage_of
-from agent.kube.mirror.demand import FINISHED, LEAVING, Demand
+from agent.kube.convert.pods import is_finished, old_gpu_group_labels, usage_of
+from agent.kube.mirror.demand import FINISHED, LEAVING, Demand, note
 from agent.kube.mirror.entries import Assumed, Entry
+from agent.kube.mirror.needs import Needs
+from agent.kube.mirror.owners import Owners
 from agent.kube.mirror.supply import Supply
 from agent.kube.mirror.volumes import Volumes
 from agent.kube.protocol import Obj
@@ -25,8 +27,6 @@ from agent.operator.sharing import is_reservation
 from agent.scheduler.snapshot import Plan, Snapshot
 from agent.wire import labels as names
 
-Need = tuple[str, str, str]
-"""(kind, namespace, name) of an object that a pod names."""
 _QUIET = {
     (PodStatus.BINDING, PodStatus.BOUND),
     (PodStatus.BINDING, PodStatus.RUNNING),
@@ -60,33 +60,26 @@ class Mirror:
         self.demand = Demand()
         self.volumes = Volumes()
         self.demand.aliases = self.supply.aliases
-        self._owners: dict[str, Owner] = {}
-        self._waiting_for_owner: dict[str, dict[str, Obj]] = {}
-        self.wanted_owners: dict[Reference, str] = {}
-        """Owners to fetch before pods can be grouped → the namespace they are in; the loop answers with ``learn``."""
-        self.wanted_objects: dict[Need, set[str]] = {}
-        """Objects that pending pods name → uids of those pods; the loop finds out which exist (``set_missing``)."""
-        self._needs: dict[str, list[Need]] = {}
+        self.owners = Owners()
+        self.needs = Needs()
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._classes: dict[str, tuple[int, bool]] = {}
         self._kinds = Kinds()
         self._stale: set[str] = set()
         self._charged: dict[str, str] = {}
+        self._ungrouped: dict[str, str] = {}
 
     # -- changes -----------------------------------------------------------------------------------------------------
 
     def on_node(self, change: Change) -> None:
-        self._note_lie(change)
-        if self.supply.on_node(change):
+        news = self._note_lie(change)
+        if self.supply.on_node(change) or news:
             self._wake()
 
-    def _note_lie(self, change: Change) -> None:
-        """A node that offers more than it has is used for what it has, and told."""
+    def _note_lie(self, change: Change) -> bool:
+        """A node that offers more than it has is used for what it has, and told. True if that is news."""
         _, wrong = room_of((change.new or {}).get("status") or {})
-        if wrong is not None:
-            self.demand.refused[f"node/{change.key}"] = wrong
-        else:
-            self.demand.refused.pop(f"node/{change.key}", None)
+        return note(self.demand.mistakes, f"node/{change.key}", wrong)
 
     def on_node_pool(self, change: Change) -> None:
         self.supply.on_node_pool(change)
@@ -174,6 +167,9 @@ class Mirror:
     def _put(self, obj: Obj) -> None:
         uid = obj["metadata"]["uid"]
         found = self._group_key(obj)
+        if found is None and (entry := self.entry(uid)) is not None:
+            found = (entry.group, entry.subgroup)
+        self._charge_ungrouped(obj, held=found is None)
         if found is None:
             return
         group, subgroup = found
@@ -182,15 +178,28 @@ class Mirror:
         if needs and uid not in self.demand.entries:
             self.demand.unresolved.add(uid)
         before, pod = self.demand.put_pod(obj, group, self._clock(), subgroup, self.volumes.verdict(uid))
-        self._note_needs(uid, needs, pod)
+        waits = pod.status in (PodStatus.PENDING, PodStatus.GATED)  # only those need to know what is missing
+        self.needs.note(uid, needs if waits else ())
         if before is not pod and not _quiet(before, pod):
+            self._wake()
+
+    def _charge_ungrouped(self, obj: Obj, *, held: bool) -> None:
+        """A pod that waits for its owner may hold a node already (we were started anew): it counts there meanwhile."""
+        uid, node = obj["metadata"]["uid"], (obj.get("spec") or {}).get("nodeName")
+        if held and node and not is_finished(obj):
+            usage = usage_of(obj)
+            shared = len(old_gpu_group_labels(obj))
+            self._ungrouped[uid] = node
+            self.supply.set_foreign(uid, node, replace(usage, gpus=usage.gpus + shared))
+        elif uid in self._ungrouped:
+            self.supply.set_foreign(uid, self._ungrouped.pop(uid), None)
             self._wake()
 
     def _drop(self, obj: Obj) -> None:
         uid = obj["metadata"]["uid"]
-        for waiting in self._waiting_for_owner.values():
-            waiting.pop(uid, None)
-        self._forget_needs(uid)
+        self.owners.drop(uid)
+        self._charge_ungrouped(obj, held=False)
+        self.needs.forget(uid)
         self.volumes.forget(uid)
         pod = self.demand.drop_pod(uid)
         if pod is not None and pod.status not in FINISHED:
@@ -204,10 +213,8 @@ class Mirror:
         name = (meta.get("annotations") or {}).get(names.POD_GROUP_NAME)
         if name:
             return f"{meta.get('namespace', '')}/{name}", (meta.get("labels") or {}).get(names.SUBGROUP_NAME, "")
-        owners, wanted = chain(obj, self._owners, lambda reference: must_read(reference, self._kinds))
-        if wanted is not None:
-            self._waiting_for_owner.setdefault(wanted.uid, {})[meta["uid"]] = obj
-            self.wanted_owners.setdefault(wanted, meta.get("namespace", ""))
+        owners = self.owners.of(obj, lambda reference: must_read(reference, self._kinds))
+        if owners is None:
             self._wake()
             return None
         labels = self._namespaces.get(meta.get("namespace", ""), {})
@@ -217,15 +224,17 @@ class Mirror:
 
     def learn(self, owner: Owner) -> None:
         """An owner was read (or could not be): group the pods that waited for it."""
-        self._owners[owner.reference.uid] = owner
-        self.wanted_owners.pop(owner.reference, None)
-        for obj in self._waiting_for_owner.pop(owner.reference.uid, {}).values():
+        for obj in self.owners.learn(owner):
             self._put(obj)
 
+    def owner_failed(self, reference: Reference, why: str) -> None:
+        """An owner could not be read: its pods wait, and say so."""
+        if self.owners.failed(reference, why):
+            self._wake()
+
     def forget_owners(self) -> None:
-        """Read owners again at the next need: of those that no pod has any more, and of those not known."""
         used = {found.uid for entry in self.demand.entries.values() if (found := controller_of(entry.obj))}
-        self._owners = {uid: owner for uid, owner in self._owners.items() if uid in used and owner.known}
+        self.owners.forget(used)
 
     def set_placement(self, gpu: str, cpu: str) -> None:
         """How nodes of the default pool are filled from now on."""
@@ -300,7 +309,7 @@ class Mirror:
             default_queue=self._default_queue,
             clock=self._clock,
         )
-        fresh._owners = dict(self._owners)
+        fresh.owners.known = dict(self.owners.known)
         fresh.demand.adopt(self.demand)
         return fresh
 
@@ -311,6 +320,10 @@ class Mirror:
     def refused(self) -> Mapping[str, Reason]:
         """Objects that are left out because they say nonsense, by "kind/name"."""
         return self.demand.refused
+
+    def mistakes(self) -> Mapping[str, Reason]:
+        """What is wrong with objects that are used all the same, by "kind/key"."""
+        return self.demand.mistakes
 
     def note(self, decided: Plan, now: int) -> None:
         """Remember what a plan means for the groups: starts, evictions, staleness."""
@@ -358,25 +371,6 @@ class Mirror:
 
     def virtual_group(self, key: str) -> Group | None:
         return None if self.demand.stored(key) is not None else self.demand.virtual.get(key)
-
-    def _note_needs(self, uid: str, needs: list[Need], pod: Pod) -> None:
-        """Only pods that wait need to know what is missing."""
-        self._forget_needs(uid)
-        if pod.status not in (PodStatus.PENDING, PodStatus.GATED):
-            return
-        for need in needs:
-            self.wanted_objects.setdefault(need, set()).add(uid)
-            self._needs.setdefault(uid, []).append(need)
-
-    def _forget_needs(self, uid: str) -> None:
-        for need in self._needs.pop(uid, ()):
-            uids = self.wanted_objects.get(need, set())
-            uids.discard(uid)
-            if not uids:
-                self.wanted_objects.pop(need, None)
-
-    def needs_of(self, uid: str) -> list[Need]:
-        return self._needs.get(uid, [])
 
 
 def _quiet(before: Pod | None, after: Pod) -> bool:

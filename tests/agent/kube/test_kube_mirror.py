@@ -236,11 +236,11 @@ def test_pods_that_wait_for_an_owner_are_grouped_when_it_is_known():
     owned["metadata"]["ownerReferences"] = [reference]
     world = world_of(node("n0"), queue(), owned)
     assert world.mirror.snapshot(NOW).pods == ()
-    (wanted,) = world.mirror.wanted_owners
+    (wanted,) = world.mirror.owners.wanted
     assert wanted == Reference("batch/v1", "Job", "j", "ju")
     world.mirror.learn(owner_of(wanted, {"metadata": {"name": "j"}}))
     assert only_pod(world).group == "ns/pg-j-ju"
-    assert world.mirror.wanted_owners == {}
+    assert world.mirror.owners.wanted == {}
 
 
 def test_ten_thousand_pods_of_one_unknown_owner_ask_once():
@@ -249,7 +249,7 @@ def test_ten_thousand_pods_of_one_unknown_owner_ask_once():
         owned = pod(f"p{number}")
         owned["metadata"]["ownerReferences"] = [{"apiVersion": "x/v1", "kind": "Bad", "name": "b", "uid": "bu"}]
         world.put(owned)
-    assert len(world.mirror.wanted_owners) == 1
+    assert len(world.mirror.owners.wanted) == 1
 
 
 def test_a_queue_without_pool_counts_in_every_pool_that_is_asked_for():

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from agent.kube.client import KubeClient
-from agent.kube.errors import Invalid, NotFound
+from agent.kube.errors import Invalid, KubeError, NotFound
 from agent.kube.protocol import Obj
-from agent.kube.resources import EVENT, JOB, NODE, TOPOLOGY
+from agent.kube.resources import EVENT, JOB, NODE, POD, POD_GROUP, QUEUE, TOPOLOGY, Resource
+from agent.loops.wording import INPUT, conditions_of
 from tests.agent.live import Live, until
 from tests.agent.loops.scenes import NAME, SPACE, Scene, Step, queue
 
@@ -178,21 +179,37 @@ async def told_about(scene: Scene, *words: str) -> None:
     await until(told, within=20)
 
 
+async def said_of_itself(scene: Scene, resource: Resource, *words: str) -> None:
+    """A thing of that kind carries a condition that holds the words."""
+
+    async def told() -> bool:
+        found = (await scene.kube.list(resource)).items
+        said = [one.get("message") or "" for obj in found for one in conditions_of(obj) if one["type"] == INPUT]
+        return any(all(word in line for word in words) for line in said)
+
+    await until(told, within=20)
+
+
+async def placed(scene: Scene, workload: str, count: int) -> None:
+    async def so() -> bool:
+        return (await scene.counts())[workload] == count
+
+    await until(so, within=20)
+
+
 async def test_a_queue_in_a_cycle_says_so_itself(scene: Scene) -> None:
     for name, parent in (("d-c1", "d-c2"), ("d-c2", "d-c1")):
         await scene.queue(name, parent=parent)
     await told_about(scene, "d-c1", "d-c2")
+    await said_of_itself(scene, QUEUE, "d-c1", "d-c2")
 
 
 async def test_a_node_that_offers_more_than_it_has_is_used_for_what_it_has(scene: Scene) -> None:
     await liar("64")(scene)
     await told_about(scene, "nvidia.com/gpu", "64")
+    await said_of_itself(scene, NODE, "nvidia.com/gpu", "64")
     await scene.submit("many", 20)
-
-    async def placed() -> bool:
-        return (await scene.counts())["many"] == 17
-
-    await until(placed, within=20)
+    await placed(scene, "many", 17)
     await asyncio.sleep(1.0)
     assert (await scene.counts())["many"] == 17
 
@@ -215,42 +232,70 @@ async def test_what_the_api_server_refuses_names_the_field(
         )
 
 
-async def test_annotations_of_the_largest_size_are_carried(scene: Scene) -> None:
-    await scene.submit("large", notes={"note": "x" * (MOST_ANNOTATIONS - 1000)})
+async def in_space(scene: Scene, resource: Resource, *words: str) -> None:
+    """The condition and the Event of a thing in the scenes' namespace hold the words."""
+    await said_of_itself(scene, resource, *words)
 
-    async def placed() -> bool:
-        return (await scene.counts())["large"] == 1
+    async def told() -> bool:
+        happened = await events(scene, SPACE)
+        return any(all(word in line for word in words) for line in happened.splitlines())
 
-    await until(placed, within=20)
-
-
-async def test_a_gang_of_nobody_is_no_gang(scene: Scene) -> None:
-    await scene.submit("nobody", 2, minimum=0)
-
-    async def placed() -> bool:
-        return (await scene.counts())["nobody"] == 2
-
-    await until(placed, within=20)
+    await until(told, within=20)
 
 
-async def test_owners_that_own_each_other_are_looked_at_once(scene: Scene) -> None:
-    """The chain ends where it began: the pods are one group and run."""
-    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "example.local/none:1"}]}}
-    body = {"apiVersion": "batch/v1", "kind": "Job", "spec": {"suspend": True, "template": template}}
-    made = [
-        await scene.kube.create({**body, "metadata": {"name": name, "namespace": SPACE}}) for name in ("one", "two")
-    ]
-    references = [
-        {"apiVersion": "batch/v1", "kind": "Job", "name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
-        for job in made
-    ]
-    for name, reference in (("one", references[1]), ("two", references[0])):
+async def large(scene: Scene) -> None:
+    await scene.submit("used", notes={"note": "x" * (MOST_ANNOTATIONS - 1000)})
+
+
+async def nobody(scene: Scene) -> None:
+    await scene.submit("used", minimum=0)
+
+
+async def looped(scene: Scene) -> None:
+    """Two Jobs own each other, and the pod."""
+    made = [await job(scene, name) for name in ("one", "two")]
+    for name, reference in (("one", made[1]), ("two", made[0])):
         await scene.kube.patch(JOB, name, SPACE, body={"metadata": {"ownerReferences": [reference]}})
-    await scene.submit("looped", 2, notes={"pod-group-name": ""}, owners=[references[0]])
+    await scene.submit("used", notes={"pod-group-name": ""}, owners=[made[0]])
 
-    async def placed() -> bool:
-        return (await scene.counts())["looped"] == 2
 
-    await until(placed, within=20)
-    for name in ("one", "two"):
-        await scene.kube.delete(JOB, name, SPACE, propagation="Background")
+async def in_words(scene: Scene) -> None:
+    made = await job(scene, "one", **{"kai.scheduler/batch-min-member": "many"})
+    await scene.submit("used", notes={"pod-group-name": ""}, owners=[made])
+
+
+async def job(scene: Scene, name: str, **notes: str) -> Obj:
+    """A Job whose controller does nothing, and a reference to it."""
+    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "example.local/none:1"}]}}
+    meta = {"name": name, "namespace": SPACE, "annotations": notes}
+    body = {"apiVersion": "batch/v1", "kind": "Job", "spec": {"suspend": True, "template": template}}
+    made = await scene.kube.create({**body, "metadata": meta})
+    return {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": made["metadata"]["uid"]}
+
+
+USED = {
+    "annotations of the largest size": (large, POD, ('annotation "note"', "at most 128 KiB")),
+    "a gang of nobody": (nobody, POD_GROUP, ("minMember is 0", "at least 1")),
+    "owners that own each other": (looped, POD_GROUP, ("a loop", 'Job "one"', 'Job "two"')),
+    "a minimum in words": (in_words, POD_GROUP, ("batch-min-member", "many", "a whole number")),
+}
+"""What is wrong and used all the same: what is made, which kind says it, and the words that name the mistake."""
+
+
+@pytest.mark.parametrize("name", USED)
+async def test_what_is_used_all_the_same_says_what_is_wrong_with_it(name: str, scene: Scene) -> None:
+    make, resource, words = USED[name]
+    try:
+        await make(scene)
+        await scene.submit("good", 2)
+        await placed(scene, "used", 1)
+        await placed(scene, "good", 2)
+        await in_space(scene, resource, *words)
+    finally:
+        for one in (await scene.kube.list(JOB, SPACE)).items:
+            await scene.kube.delete(JOB, one["metadata"]["name"], SPACE, propagation="Background")
+
+
+async def test_two_megabytes_of_annotations_never_come_to_be(scene: Scene) -> None:
+    with pytest.raises(KubeError, match="annotations"):
+        await scene.submit("huge", notes={"note": "x" * (2 << 20)})

@@ -1,0 +1,68 @@
+"""Owners of pods as far as they were read, and the pods that wait until one is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from agent.domain.reasons import Reason, reason
+from agent.grouping.owners import Owner, Reference, chain
+from agent.kube.protocol import Obj
+
+
+class Owners:
+    """By uid. What is not known yet is ``wanted``; the loop answers with ``learn`` or ``failed``."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Owner] = {}
+        self.wanted: dict[Reference, str] = {}
+        """Owners to fetch before pods can be grouped → the namespace they are in."""
+        self._waiting: dict[str, dict[str, Obj]] = {}
+        self._unread: dict[str, Reason] = {}
+
+    def of(self, obj: Obj, must_read: Callable[[Reference], bool]) -> Sequence[Owner] | None:
+        """The owners of a pod, nearest first; None while one of them must be fetched: then the pod waits here."""
+        owners, wanted = chain(obj, self.known, must_read)
+        if wanted is None:
+            return owners
+        meta = obj["metadata"]
+        self._waiting.setdefault(wanted.uid, {})[meta["uid"]] = obj
+        self.wanted.setdefault(wanted, meta.get("namespace", ""))
+        return None
+
+    def learn(self, owner: Owner) -> Iterable[Obj]:
+        """An owner was read, or is gone. The pods that waited for it."""
+        self.known[owner.reference.uid] = owner
+        self.wanted.pop(owner.reference, None)
+        self._unread.pop(owner.reference.uid, None)
+        return self._waiting.pop(owner.reference.uid, {}).values()
+
+    def failed(self, reference: Reference, why: str) -> bool:
+        """An owner could not be read and is tried again. True if that is news."""
+        found = reason("OwnerUnread", kind=reference.kind, name=reference.name, why=why)
+        news = reference in self.wanted and self._unread.get(reference.uid) != found
+        if news:
+            self._unread[reference.uid] = found
+        return news
+
+    def drop(self, uid: str) -> bool:
+        """A pod is gone; an owner for which no other waits need not be read any more. True if it waited."""
+        held = [(owner, pods) for owner, pods in self._waiting.items() if pods.pop(uid, None) is not None]
+        for owner in [owner for owner, pods in held if not pods]:
+            del self._waiting[owner]
+            self._unread.pop(owner, None)
+            self.wanted = {reference: where for reference, where in self.wanted.items() if reference.uid != owner}
+        return bool(held)
+
+    def waiting(self, uid: str) -> Obj | None:
+        """The pod of that uid, if it waits for an owner."""
+        return next((pods[uid] for pods in self._waiting.values() if uid in pods), None)
+
+    def reasons(self) -> Iterator[tuple[str, Reason]]:
+        """uid of each pod that waits for an owner which could not be read, and why."""
+        for owner, why in self._unread.items():
+            for uid in self._waiting.get(owner, ()):
+                yield uid, why
+
+    def forget(self, used: set[str]) -> None:
+        """Read owners again at the next need: of those that no pod has any more, and of those not known."""
+        self.known = {uid: owner for uid, owner in self.known.items() if uid in used and owner.known}

@@ -1,16 +1,18 @@
 """What the quota grid shows of one sheet: rows of departments and projects, a column a node pool. Few queries.
 
-A grid of 300 projects and 12 node pools has four thousand cells, and few that differ: each is drawn once.
+A grid of 300 projects and 12 node pools has four thousand cells, and few that differ: each is drawn once. So is the
+frame of a row; a row is that frame with its names and cells filled in.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db.models import Q, Sum
+from django.db.models import F, Min, Q, Sum, Value
 from django.http import HttpRequest
+from django.utils.html import escape
 from django.utils.safestring import SafeString
 
 from access.grants import Actor
@@ -28,6 +30,8 @@ ROWS = 400
 """Rows of one page, about."""
 Values = dict[tuple[str, int], tuple[int, int]]
 """Row key and pool → stored value and what the queue holds."""
+_CHANGE = {"d": Action.DEPARTMENT_UPDATE, "p": Action.PROJECT_UPDATE}
+"""By the first letter of a row key."""
 
 
 @dataclass(slots=True)
@@ -41,28 +45,24 @@ class Column:
     over: bool = False
 
 
-@dataclass(slots=True)
-class Row:
-    """One department or project, its cells drawn."""
+class Unit(NamedTuple):
+    """One department or project."""
 
     key: str
-    name: str
     pk: int
+    name: str
+    path: str
+    """Of its scope."""
     version: int
     department: str = ""
     """Row key of the department; empty for a department itself."""
-    editable: bool = False
-    sums: bool = False
-    """Whether the held figure of a department is the sum of its projects' quotas."""
-    cells: SafeString = field(default_factory=SafeString)
-    total: str = ""
-    """Over all pools, where a sum says something."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     columns: list[Column]
-    rows: list[Row]
+    rows: SafeString
+    """All rows of this page, drawn."""
     pages: Pages
     departments: int
     projects: int
@@ -82,20 +82,22 @@ def table(request: HttpRequest, cluster: Cluster, sheet: Sheet) -> Table:
     found = _units(keys)
     pools = list(NodePool.objects.filter(cluster=cluster).present().order_by("pk").values_list("pk", "name"))
     values = _values(sheet, found)
-    sums = _sums(sheet, [unit.pk for unit in found.values() if isinstance(unit, Department)])
+    sums = _sums(sheet, [unit.pk for unit in found.values() if not unit.department])
     rows, last = [], None
     for department, key in shown:
         if department != last and key != f"d{department}":
-            rows.append(_row(actor, sheet, found[f"d{department}"], pools, values, sums))
+            rows.append(found[f"d{department}"])
         last = department
-        rows.append(_row(actor, sheet, found[key], pools, values, sums))
+        rows.append(found[key])
+    editable = {unit.key for unit in rows if actor.allows(_CHANGE[unit.key[0]], unit.path)}
+    drawn_rows = [_row(actor, sheet, unit, unit.key in editable, pools, values, sums) for unit in rows]
     return Table(
         columns=_columns(actor, cluster, sheet, pools),
-        rows=rows,
+        rows=SafeString("".join(drawn_rows)),
         pages=page,
         departments=len({pk for pk, _ in order}),
         projects=sum(key.startswith("p") for _, key in order),
-        editable=any(row.editable for row in rows),
+        editable=bool(editable),
     )
 
 
@@ -122,18 +124,21 @@ def _order(departments: list[Any], projects: list[Any], words: str) -> list[tupl
     return found
 
 
-def _units(keys: Iterable[str]) -> dict[str, Department | Project]:
-    found: dict[str, Department | Project] = {}
-    for model, letter in ((Department, "d"), (Project, "p")):
+def _units(keys: Iterable[str]) -> dict[str, Unit]:
+    found: dict[str, Unit] = {}
+    for model, letter, owner in ((Department, "d", Value(0)), (Project, "p", F("department_id"))):
         ids = [int(key[1:]) for key in keys if key[0] == letter]
-        for row in model.objects.filter(pk__in=ids).select_related("scope"):
-            found[f"{letter}{row.pk}"] = row
+        rows = model.objects.filter(pk__in=ids).values_list("pk", "scope__name", "scope__path", "version", owner)
+        for pk, name, path, version, department in rows:
+            found[f"{letter}{pk}"] = Unit(
+                f"{letter}{pk}", pk, name, path, version, f"d{department}" if department else ""
+            )
     return found
 
 
-def _values(sheet: Sheet, units: dict[str, Department | Project]) -> Values:
-    projects = [unit.pk for unit in units.values() if isinstance(unit, Project)]
-    departments = [unit.pk for unit in units.values() if isinstance(unit, Department)]
+def _values(sheet: Sheet, units: dict[str, Unit]) -> Values:
+    projects = [unit.pk for unit in units.values() if unit.department]
+    departments = [unit.pk for unit in units.values() if not unit.department]
     rows = Quota.objects.filter(Q(project__in=projects) | Q(department__in=departments)).order_by()
     columns = ("project_id", "department_id", "node_pool_id", sheet.column, sheet.held or sheet.column)
     return {
@@ -142,52 +147,53 @@ def _values(sheet: Sheet, units: dict[str, Department | Project]) -> Values:
     }
 
 
-def _sums(sheet: Sheet, departments: list[int]) -> Values:
-    """What the projects of each department deserve together, and hold; all of them, not only those on this page."""
+def _sums(sheet: Sheet, departments: list[int]) -> dict[tuple[str, int], int]:
+    """What the projects of each department deserve together; all of them, not only those on this page."""
     if not sheet.sums:
         return {}
-    found: Values = {}
-    rows = Quota.objects.filter(project__department__in=departments, project__delete_requested_at=None).order_by()
-    for owner, pool, value, held in rows.values_list("project__department", "node_pool", sheet.column, sheet.held):
-        before, kept = found.get((f"d{owner}", pool), (0, 0))
-        found[f"d{owner}", pool] = (UNLIMITED if UNLIMITED in (before, value) else before + value, kept + held)
-    return found
+    rows = (
+        Quota.objects.filter(project__department__in=departments, project__delete_requested_at=None)
+        .order_by()
+        .values_list("project__department", "node_pool")
+        .annotate(given=Sum(sheet.column), least=Min(sheet.column))
+    )
+    return {(f"d{owner}", pool): UNLIMITED if least == UNLIMITED else given for owner, pool, given, least in rows}
 
 
 def _row(
     actor: Actor,
     sheet: Sheet,
-    unit: Department | Project,
+    unit: Unit,
+    editable: bool,
     pools: list[tuple[int, str]],
     values: Values,
-    sums: Values,
-) -> Row:
-    project = isinstance(unit, Project)
-    key = f"{'p' if project else 'd'}{unit.pk}"
-    action = Action.PROJECT_UPDATE if project else Action.DEPARTMENT_UPDATE
-    whole = not project and sheet.sums and actor.allows(Action.DEPARTMENT_VIEW, unit.scope.path)
-    row = Row(
-        key=key,
-        name=unit.name,
-        pk=unit.pk,
-        version=unit.version,
-        department=f"d{unit.department_id}" if isinstance(unit, Project) else "",
-        editable=actor.allows(action, unit.scope.path),
-        sums=whole,
-    )
+    sums: dict[tuple[str, int], int],
+) -> str:
+    whole = not unit.department and sheet.sums and actor.allows(Action.DEPARTMENT_VIEW, unit.path)
     amount, cells = 0, []
     for pool, _ in pools:
-        value, held = values.get((key, pool), (sheet.empty, 0))
+        value, held = values.get((unit.key, pool), (sheet.empty, 0))
         amount = UNLIMITED if UNLIMITED in (amount, value) else amount + value
-        if project:
+        if unit.department:
             cells.append(_cell(sheet, value, held or None))
-        elif whole:
-            cells.append(_cell(sheet, value, sums.get((key, pool), (0, 0))[0]))
         else:
-            cells.append(_cell(sheet, value, None))
-    row.cells = SafeString("".join(cells))
-    row.total = sheet.write(amount) if sheet.sums else ""
-    return row
+            cells.append(_cell(sheet, value, sums.get((unit.key, pool), 0) if whole else None))
+    frame = drawn(
+        "projects/_grid_row.html",
+        ("project", bool(unit.department)),
+        ("editable", editable),
+        ("sums", whole),
+        ("total", sheet.sums),
+    )
+    return frame % {
+        "key": unit.key,
+        "pk": unit.pk,
+        "name": escape(unit.name),
+        "version": unit.version,
+        "department": unit.department,
+        "cells": "".join(cells),
+        "total": sheet.write(amount) if sheet.sums else "",
+    }
 
 
 @lru_cache(maxsize=8192)

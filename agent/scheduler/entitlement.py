@@ -32,14 +32,11 @@ class QueueState:
 
     def __init__(self, index: int, queue: Queue) -> None:
         self.index = index
-        self.queue = queue
         self.name = queue.name
         self.parent: QueueState | None = None
         self.children: list[QueueState] = []
         self.path: tuple[QueueState, ...] = (self,)
-        shares = queue.shares()
-        self.deserved = [share.deserved for share in shares]
-        self.limit = [share.limit for share in shares]
+        self.entitle(queue)
         self.fair: Vector = [0, 0, 0]
         self.allocatable: Vector = [0, 0, 0]
         self.allocated: Vector = [0, 0, 0]
@@ -47,6 +44,13 @@ class QueueState:
         self.request: Vector = [0, 0, 0]
         self.rank = 0
         self.version = 0
+
+    def entitle(self, queue: Queue) -> None:
+        """Take what the queue may hold from ``queue``: its quota, limit, weight and priority of now."""
+        self.queue = queue
+        shares = queue.shares()
+        self.deserved = [share.deserved for share in shares]
+        self.limit = [share.limit for share in shares]
 
     def set_fair_share(self, fair: Iterable[int]) -> None:
         """Store the division's result and the share that may be allocated because of it."""

@@ -4,11 +4,13 @@ Whatever is not a plain arrival, departure or change of state (another tree of q
 that were not known) is left to a new intake, which is always right.
 """
 
+from dataclasses import replace
+
 from agent.domain.groups import PodGroup
 from agent.domain.nodes import Node
 from agent.domain.pods import Pod, PodStatus
 from agent.domain.reasons import reason
-from agent.scheduler.checks import check_group, check_node
+from agent.scheduler.checks import check_group, check_node, check_queue
 from agent.scheduler.gangs import JobState, TaskState
 from agent.scheduler.intake import Intake, enter, make_task, sort_tasks, take_group
 from agent.scheduler.ledger import NONE, PRESENCE
@@ -20,20 +22,42 @@ from agent.scheduler.wellformed import Sieve
 def refresh(intake: Intake, before: Snapshot, after: Snapshot) -> bool:
     """Bring the working copies up to date. False when only a new intake can; they are useless then."""
     same = (
-        before.queues == after.queues
-        and before.pools == after.pools
+        before.pools == after.pools
         and before.topologies == after.topologies
         and before.slices == after.slices
         and before.claims == after.claims
     )
+    same = same and _queues(intake, before, after)
     return same and _nodes(intake, before, after) and _groups(intake, before, after) and _pods(intake, before, after)
+
+
+def _queues(intake: Intake, before: Snapshot, after: Snapshot) -> bool:
+    """Follow quotas, limits, weights and priorities; another tree needs a new intake."""
+    if before.queues is after.queues or before.queues == after.queues:
+        return True
+    if len(before.queues) != len(after.queues):
+        return False
+    sieve = Sieve()
+    for was, queue in zip(before.queues, after.queues, strict=True):
+        if was is queue or was == queue:
+            continue
+        if sieve.wrong(was) or sieve.wrong(queue) or check_queue(queue):
+            return False
+        if replace(was, priority=queue.priority, gpu=queue.gpu, cpu=queue.cpu, memory=queue.memory) != queue:
+            return False
+        state = intake.sessions[queue.pool].queues.get(queue.name)
+        if state is None or state.queue != was:
+            return False
+        state.entitle(queue)
+    return True
 
 
 def _nodes(intake: Intake, before: Snapshot, after: Snapshot) -> bool:
     if before.nodes is after.nodes:
         return True
     old = {node.name: node for node in before.nodes}
-    if len(old) != len(before.nodes) or len(after.nodes) != len(before.nodes):
+    names = {node.name for node in after.nodes if type(node.name) is str}
+    if not len(old) == len(before.nodes) == len(after.nodes) == len(names):
         return False
     for node in after.nodes:
         was = old.get(node.name)

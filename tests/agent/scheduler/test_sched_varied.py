@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from agent.domain.constraints import Constraints
 from agent.domain.pods import Request
+from agent.domain.queues import Queue, Share
 from agent.scheduler import Planner, plan
 from tests.agent.scheduler.cluster import NOW, Cluster, Decided
 from tests.agent.scheduler.invariants import broken
@@ -55,6 +56,39 @@ def survive(seed: int) -> bool:
     planner.plan(snapshot, NOW)
     bad = spoiled(roll, snapshot)
     return planner.plan(bad, NOW) == plan(bad, NOW)
+
+
+def entitle_anew(seed: int) -> bool:
+    """Whether a planner that is told other quotas, limits, weights and priorities says what a new one says."""
+    roll, planner = random.Random(seed), Planner()
+    snapshot = varied(roll).snapshot()
+    planner.plan(snapshot, NOW)
+    for _ in range(3):
+        queues = tuple(_other(roll, queue) if roll.random() < 0.4 else queue for queue in snapshot.queues)
+        snapshot = replace(snapshot, queues=queues)
+        if planner.plan(snapshot, NOW) != plan(snapshot, NOW):
+            return False
+    return True
+
+
+def _other(roll: random.Random, queue: Queue) -> Queue:
+    share = Share(roll.choice([-1, 0, 1000, 4000]), roll.choice([-1, -1, 2000, 8000]), roll.choice([0, 1, 3]))
+    return replace(queue, priority=roll.choice([50, 100, 200]), gpu=share)
+
+
+@some
+@given(SEEDS)
+def test_other_quotas_are_followed(seed):
+    assert entitle_anew(seed)
+
+
+def test_a_quota_that_cannot_be_is_refused_by_the_kept_copy_too():
+    planner, snapshot = Planner(), Cluster().node("n1").queue("a", 8).snapshot()
+    planner.plan(snapshot, NOW)
+    for gpu in (Share(-7), Share("8")):
+        bad = replace(snapshot, queues=tuple(replace(queue, gpu=gpu) for queue in snapshot.queues))
+        assert planner.plan(bad, NOW) == plan(bad, NOW)
+        assert planner.plan(snapshot, NOW) == plan(snapshot, NOW)
 
 
 @some
@@ -125,3 +159,8 @@ def test_device_memory_on_a_small_device_counts_against_the_limit():
     decided = cluster.plan()
     assert decided.plan.shares["a"].allocated[0] <= 1000
     assert {"first-0", "second-0"} & set(decided.bound)
+
+
+def test_a_node_that_comes_twice_in_place_of_another_is_not_the_same_cluster():
+    """Found by the campaign: as many nodes as before, each of them known, and one gone."""
+    assert survive(1803)

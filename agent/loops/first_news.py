@@ -14,10 +14,11 @@ from collections.abc import Callable
 
 FIRST_NEWS_S = 0.5
 """How long a word without news may wait for a better one."""
-BURST_NEWS_S = 10.0
+BURST_NEWS_S = 30.0
 """How long any word without trouble may wait while a burst goes on."""
 BURST = 20
-"""New workloads within a second that are a burst."""
+BURST_WITHIN_S = 3.0
+"""So many new workloads within so long are a burst. Not more: the slower the API server, the more it matters."""
 
 
 class FirstNews:
@@ -39,7 +40,7 @@ class FirstNews:
         self._born.pop(uid, None)
 
     def burst(self) -> bool:
-        return len(self._last) == BURST and self._clock() - self._last[0] < 1.0
+        return len(self._last) == BURST and self._clock() - self._last[0] < BURST_WITHIN_S
 
     def hold(self, uid: str, *, trouble: bool) -> float:
         """Seconds after which to look at it again, since others come first; 0: now."""

@@ -23,7 +23,7 @@ from agent.loops.workqueue import WorkQueue
 log = structlog.get_logger(__name__)
 
 Key = tuple[str, str]
-WORKERS = int(os.environ.get("RUNAI_AGENT_OPERATOR_WORKERS", "16"))
+WORKERS = int(os.environ.get("RUNAI_AGENT_OPERATOR_WORKERS", "32"))
 CONFIG_EVERY_S = 10.0
 
 

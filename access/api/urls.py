@@ -5,6 +5,7 @@ from django.urls import path
 from access.api import (
     accounts,
     audit,
+    brand,
     groups,
     keys,
     kubernetes,
@@ -79,6 +80,8 @@ urlpatterns = [
     path("v1/idps/name-availability", names.ProviderName.as_view()),
     path("v1/idps/<str:alias>", settings.ProviderView.as_view()),
     path("v1/idps/<str:alias>/mappers", settings.ProviderMappersView.as_view()),
+    path("v1/logo", brand.LogoView.as_view()),
+    path("v1/branding", brand.BrandingView.as_view()),
     path("v1/webhooks", webhooks.WebhooksView.as_view()),
     path("v1/webhooks/count", webhooks.WebhooksCountView.as_view()),
     path("v1/webhooks/name-availability", names.WebhookName.as_view()),

@@ -1,4 +1,4 @@
-"""How a tenant's console looks: a product name, one colour, a logo. What pages need of it is on the tenant's own row."""
+"""How a tenant's console looks: a product name, one colour, a logo. What pages need is on the tenant's own row."""
 
 import hashlib
 from dataclasses import asdict, dataclass

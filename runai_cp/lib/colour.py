@@ -17,7 +17,7 @@ DARK = ("#151920", "#0d1015", "#10141a", "#1b2029", "#1b212a")
 
 
 def accent(colour: str) -> dict[str, str]:
-    """Token → value, in the words of ``tokens.css``. ``colour`` is ``#rrggbb``; raises ``ValueError`` for other text."""
+    """Token → value, in the words of ``tokens.css``. ``colour`` is ``#rrggbb``; raises ``ValueError`` for others."""
     if not HEX.fullmatch(colour):
         raise ValueError("a colour is #rrggbb in lower case")
     base = _read(colour)

@@ -28,6 +28,8 @@ REFUSALS = {
     "404": "Not there, or not visible to the caller.",
     "409": "The name is taken, or the state does not allow it.",
     "412": "``If-Match`` names another version of the object.",
+    "413": "What was sent is too large.",
+    "415": "What was sent is of another kind than the operation takes.",
     "429": "Too many requests; ``Retry-After`` says when to come back.",
 }
 

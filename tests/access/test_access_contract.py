@@ -3,6 +3,7 @@
 What we add (groups, role writes, rule updates, webhooks, tenants/me) is not in it: our own OpenAPI rules there.
 """
 
+import base64
 from types import SimpleNamespace
 from urllib.parse import urlencode
 
@@ -10,6 +11,7 @@ import pytest
 
 from access.models import AccessRule, User
 from runai_cp.lib.openapi_parts import REFUSALS
+from tests.access.pictures import png
 
 pytestmark = pytest.mark.services
 JSON = "application/json"
@@ -140,6 +142,14 @@ def test_settings(acme, check):
     asked = {"key": "mfaRequired", "value": True}
     check("PUT", legacy, client.put(legacy, asked, content_type=JSON))
     assert check("GET", f"{legacy}/{{settingKey}}", client.get(f"{legacy}/mfaRequired")) is True
+
+
+def test_logo(acme, check):
+    client, at = acme.api(), f"{V1}/logo"
+    check("GET", at, client.get(at))
+    picture = {"logo": base64.b64encode(png()).decode()}
+    check("POST", at, client.post(at, picture, content_type=JSON))
+    assert check("GET", at, client.get(at)) == picture
 
 
 PROVIDERS = [

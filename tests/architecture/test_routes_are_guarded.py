@@ -24,6 +24,7 @@ PUBLIC_ROUTES = {
     "api/v2/token/revoke", "api/v2/device",
     "v1/k8s/auth/oauth/apptoken",
     *(f"^sso/(?P<alias>[a-z0-9_-]+)/{step}$" for step in ("start", "callback", "complete", "metadata")),
+    "^brand/logo/(?P<digest>[0-9a-f]{32})$", "^brand/(?P<colour>[0-9a-f]{6})\\.css$",
 }  # fmt: skip
 """All routes that need nobody signed in. Adding one is a decision, made here."""
 

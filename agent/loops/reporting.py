@@ -43,6 +43,8 @@ OTHER_CODE_S = 1.0
 BUDGET = 60
 """Writes a round, and per round while binds are on their way."""
 BUSY_BUDGET = 4
+UNREAD_BUDGET = 4
+"""Pods a round that are told of an owner which cannot be read: it may have ten thousand, and all say the same."""
 _AT_ONCE = 8
 
 
@@ -67,6 +69,7 @@ class Reporter:
         self._groups: Mapping[str, tuple[Reason, ...]] = {}
         self._since: dict[str, float] = {}
         self._nominated: dict[str, tuple[str, float]] = {}
+        self._unread: Mapping[str, Reason] = {}
         self._written: dict[str, tuple[float, str]] = {}
         self._told: set[str] = set()
         self.events = EventWriter(kube, leading=leading, busy=busy)
@@ -99,7 +102,8 @@ class Reporter:
             if entry is not None and entry.pod.status == PodStatus.GATED:
                 pods[uid] = obstacles[0]
                 groups[entry.group] = (*obstacles, *groups.get(entry.group, ()))
-        pods |= self._mirror.owners.reasons()
+        self._unread = dict(self._mirror.owners.reasons())
+        pods |= self._unread
         wrong = {key: why for key, why in {**plan.refused, **refused}.items() if key.startswith(("queue/", "node/"))}
         self.mistakes.take({**wrong, **self._mirror.mistakes()})
         self._pods, self._groups = pods, groups
@@ -195,9 +199,11 @@ class Reporter:
         for key, reasons in self._groups.items():
             if len(work) < budget and self._group_due(key, reasons, moment):
                 work.append(self._write_group(key, reasons))
+        unread = UNREAD_BUDGET
         for uid, reason in self._pods.items():
-            if len(work) < budget and self._pod_due(uid, reason, moment):
+            if len(work) < budget and (unread or uid not in self._unread) and self._pod_due(uid, reason, moment):
                 work.append(self._write_pod(uid, reason))
+                unread -= uid in self._unread
         for uid, (node, since) in self._nominated.items():
             if len(work) < budget and moment - since >= NOMINATED_AFTER_S and self._nominates(uid, node):
                 work.append(self._write_nomination(uid, node))

@@ -101,6 +101,7 @@ async def test_a_clock_that_is_set_changes_nothing(jumps: tuple[signal.Signals, 
         await stage.clean()
 
 
+@LONG
 async def test_of_two_schedulers_one_works(live_cluster: Live) -> None:
     async with staged(live_cluster) as stage:
         stage.run(2)

@@ -65,6 +65,7 @@ def pod(name: str, space: str, owner: Obj | None = None, **labels: str) -> Obj:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
 
 
+@LONG
 async def test_a_namespace_goes_while_its_pods_are_bound(live_cluster: Live) -> None:
     async with staged(live_cluster) as stage:
         kube, admin = stage.scene.kube, Api(live_cluster.cluster.kubeconfig)
@@ -127,6 +128,7 @@ async def owner(stage: Stage, name: str, minimum: str) -> Obj:
     return {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": made["metadata"]["uid"], "controller": False}
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("rule", "count"),
     [
@@ -171,7 +173,8 @@ async def told_of_owner(stage: Stage) -> bool:
     return all(any('Job "bad" cannot be read' in line for line in lines) for lines in (said, happened))
 
 
-@pytest.mark.parametrize("kind", ["queues", pytest.param("podgroups", marks=LONG)])
+@LONG
+@pytest.mark.parametrize("kind", ["queues", "podgroups"])
 async def test_a_definition_goes_and_comes_back(kind: str, live_cluster: Live) -> None:
     """Without queues nothing new is bound and what is bound is still counted; with them all goes on."""
     admin, path = Api(live_cluster.cluster.kubeconfig), DEFINITIONS.format(kind)

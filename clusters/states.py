@@ -45,6 +45,8 @@ class Facts:
     dependencies: tuple[Mapping[str, Any], ...] = ()
     """``Dependency`` as JSON."""
     skew: Skew = UNKNOWN
+    leaving: bool = False
+    """Its deletion was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,10 @@ def cluster_status(facts: Facts) -> ClusterStatus:
     if facts.enrolled_at is None or facts.last_seen is None:
         cause = "No agent has connected with this cluster's manifest yet."
         return ClusterStatus(State.WAITING, facts.created_at, cause, "Apply the install manifest to the cluster.")
+    if not facts.connected and facts.leaving:
+        cause = "Its deletion waits for the agent, which is away: it first removes what came from here."
+        remedy = "Bring the agent back, or delete the cluster by force: what runs there then goes on without us."
+        return ClusterStatus(State.DISCONNECTED, facts.last_seen, cause, remedy)
     if not facts.connected:
         cause = "The agent has not been heard; workloads in the cluster go on, and new actions wait for it."
         return ClusterStatus(State.DISCONNECTED, facts.last_seen, cause, "Check the agent's link role and its network.")

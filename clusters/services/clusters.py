@@ -59,6 +59,8 @@ class DeletionImpact:
     projects: int
     nodes: int
     connected: bool
+    enrolled: bool = True
+    """Whether an agent holds what came from here, connected or not."""
 
 
 @transaction.atomic
@@ -135,6 +137,7 @@ def deletion_impact(cluster: Cluster) -> DeletionImpact:
         projects=below.filter(kind=ScopeKind.PROJECT).count(),
         nodes=cluster.nodes.count(),
         connected=_is_connected(cluster.pk),
+        enrolled=_was_enrolled(cluster.pk),
     )
 
 
@@ -142,13 +145,14 @@ def deletion_impact(cluster: Cluster) -> DeletionImpact:
 def delete_cluster(*, actor: Actor, cluster: Cluster, force: bool = False) -> bool:
     """Remove a cluster; True when it is gone at once, False when its agent first takes back what came down the link.
 
-    Forced, or where no agent is: its mailbox closes at once, and whatever runs in the cluster goes on there without us.
-    Rows of a small cluster go at once too; those of a large one in the background. Otherwise its documents are
-    withdrawn, so that our workloads and namespaces end; ``finish_deletions`` does the rest. Safe to repeat.
+    Forced, or where no agent ever was: its mailbox closes at once, and whatever runs in the cluster goes on there
+    without us; an agent that comes back is told so and stops. Rows of a small cluster go at once too; those of a large
+    one in the background. Otherwise its documents are withdrawn, so that our workloads and namespaces end, and an agent
+    that is away is waited for; ``finish_deletions`` does the rest. Safe to repeat, and with ``force`` after without.
     """
     require(actor, Action.CLUSTER_DELETE, cluster.scope)
     _record(actor, "delete", cluster, before={"name": cluster.name, "forced": force})
-    if force or not _is_connected(cluster.pk):
+    if force or not _was_enrolled(cluster.pk):
         link.remove_cluster(cluster_id=cluster.pk)
         if removal.size(cluster) <= removal.SMALL:
             removal.forget(cluster)
@@ -162,14 +166,13 @@ def delete_cluster(*, actor: Actor, cluster: Cluster, force: bool = False) -> bo
 
 
 def finish_deletions() -> int:
-    """Forget clusters whose agent has had its time or is gone: in batches, each a transaction. Called by beat.
+    """Forget clusters whose agent has taken back what came from here: in batches, each a transaction. Called by beat.
 
     Safe to repeat and to die within. Returns how many are gone.
     """
     done = 0
     for cluster in Cluster.objects.filter(delete_requested_at__isnull=False).select_related("scope"):
-        waited = timezone.now() - cluster.delete_requested_at
-        if waited <= WITHDRAWAL and _is_connected(cluster.pk):
+        if _still_taking_back(cluster):
             with transaction.atomic():
                 _nudge_withdrawal(cluster.pk)
             continue
@@ -202,6 +205,7 @@ def statuses(clusters: Iterable[Cluster]) -> dict[UUID, ClusterStatus]:
                 roles=tuple(cluster.roles),
                 dependencies=tuple(cluster.dependencies),
                 skew=skew(cluster.agent_version, own),
+                leaving=cluster.delete_requested_at is not None,
             )
         )
     return found
@@ -210,6 +214,22 @@ def statuses(clusters: Iterable[Cluster]) -> dict[UUID, ClusterStatus]:
 def _is_connected(cluster_id: UUID) -> bool:
     alive = link.liveness([cluster_id]).get(cluster_id)
     return bool(alive and alive.connected)
+
+
+def _was_enrolled(cluster_id: UUID) -> bool:
+    """Whether an agent holds, or held, what came from here; not once the mailbox is closed."""
+    alive = link.liveness([cluster_id]).get(cluster_id)
+    return bool(alive and alive.enrolled_at and alive.state != "removed")
+
+
+def _still_taking_back(cluster: Cluster) -> bool:
+    """Whether the agent is to be waited for: it is away, or has not yet had its time and heard all of it."""
+    if not _was_enrolled(cluster.pk):
+        return False
+    if not _is_connected(cluster.pk):
+        return True
+    waited = timezone.now() - cluster.delete_requested_at
+    return waited <= WITHDRAWAL or not link.caught_up(cluster_id=cluster.pk)
 
 
 def _nudge_withdrawal(cluster_id: UUID) -> None:

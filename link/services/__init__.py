@@ -13,7 +13,14 @@ from link.services.clusters import (
     revoke_agent,
 )
 from link.services.commands import CommandStatus, cancel_command, command_status, send_command
-from link.services.desired import DesiredStatus, delete_desired, desired_over_clusters, desired_status, put_desired
+from link.services.desired import (
+    DesiredStatus,
+    caught_up,
+    delete_desired,
+    desired_over_clusters,
+    desired_status,
+    put_desired,
+)
 from link.services.inbox import InboxItem, claim_inbox, inbox_backlog, report_security
 from link.services.issuers import forget_issuer, issuer_of, publish_issuer
 from link.services.liveness import Liveness, liveness
@@ -28,6 +35,7 @@ __all__ = [
     "LogChunk",
     "SchedulerView",
     "cancel_command",
+    "caught_up",
     "claim_inbox",
     "close_log",
     "command_status",

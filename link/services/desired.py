@@ -142,6 +142,17 @@ def _stored(cluster: Any, key: str, body: dict[str, Any]) -> tuple[str | None, s
     return None, f"sha256:{digest}"
 
 
+def caught_up(*, cluster_id: UUID) -> bool:
+    """Whether the agent has heard of every document, and holds none any more; true for a cluster without mailbox."""
+    rows = query(
+        "SELECT s.applied_rev >= c.last_rev AND NOT EXISTS (SELECT 1 FROM public.link_desired d "
+        "WHERE d.cluster_id = c.id AND d.deleted_at IS NULL) AS done "
+        "FROM public.link_cluster c JOIN public.link_agentsession s ON s.cluster_id = c.id WHERE c.id = %s",
+        [cluster_id],
+    )
+    return not rows or bool(rows[0].done)
+
+
 def _check_key(key: str) -> None:
     kind, slash, name = key.partition("/")
     if not slash or not kind or not name or len(key) > 400 or "\x00" in key:

@@ -1,8 +1,10 @@
 """What an administrator does to a cluster later: places, safe mode, credentials, versions, and its end in batches."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from access.models import Scope
 from access.services.bootstrap import system_actor
@@ -112,6 +114,57 @@ def test_a_large_cluster_goes_in_the_background(acme: Home, project: Project, mo
     assert not Cluster.objects.filter(pk=cluster.pk).exists()
     assert not Scope.objects.filter(path__startswith=path).exists()
     assert finish_deletions() == 0
+
+
+def away(cluster: Cluster) -> None:
+    """Its agent enrolled, and was last heard two hours ago."""
+    connect(cluster)
+    link_rows.Liveness.objects.filter(cluster_id=cluster.pk).update(last_seen=timezone.now() - timedelta(hours=2))
+
+
+def back_and_done(cluster: Cluster) -> None:
+    """Its agent is back and has taken everything back."""
+    connect(cluster)
+    link_rows.Desired.objects.filter(cluster_id=cluster.pk).update(deleted_at=timezone.now())
+    last = link_rows.Cluster.objects.get(pk=cluster.pk).last_rev
+    link_rows.AgentSession.objects.filter(cluster_id=cluster.pk).update(applied_rev=last)
+
+
+def test_a_deletion_waits_for_an_agent_that_is_away_and_says_so(acme: Home, project: Project) -> None:
+    cluster = project.cluster
+    away(cluster)
+    assert acme.api().delete(f"{CLUSTERS}/{cluster.pk}").status_code == 202
+    Cluster.objects.filter(pk=cluster.pk).update(delete_requested_at=timezone.now() - timedelta(days=3))
+    assert finish_deletions() == 0
+    cluster.refresh_from_db()
+    status = statuses([cluster])[cluster.pk]
+    assert (status.state, "waits for the agent" in status.cause, "by force" in status.remedy) == (
+        State.DISCONNECTED,
+        True,
+        True,
+    )
+    assert "waits for the agent" in acme.browser().get(f"/clusters/{cluster.pk}/").content.decode()
+
+
+def test_an_agent_that_comes_back_takes_all_back_before_the_cluster_goes(acme: Home, project: Project) -> None:
+    cluster = project.cluster
+    away(cluster)
+    delete_cluster(actor=system_actor(), cluster=cluster)
+    Cluster.objects.filter(pk=cluster.pk).update(delete_requested_at=timezone.now() - timedelta(days=3))
+    connect(cluster)
+    assert finish_deletions() == 0  # it has just come back, and still holds the project
+    back_and_done(cluster)
+    assert finish_deletions() == 1
+    assert link_rows.Cluster.objects.get(pk=cluster.pk).state == "removed"
+
+
+def test_who_does_not_want_to_wait_deletes_by_force(acme: Home, project: Project) -> None:
+    cluster = project.cluster
+    away(cluster)
+    assert acme.api().delete(f"{CLUSTERS}/{cluster.pk}").status_code == 202
+    assert acme.api().delete(f"{CLUSTERS}/{cluster.pk}?force=true").status_code == 204
+    assert link_rows.Cluster.objects.get(pk=cluster.pk).state == "removed"
+    assert not Project.objects.exists()
 
 
 def test_two_clusters_go_apart(acme: Home, project: Project) -> None:

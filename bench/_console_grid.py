@@ -67,8 +67,6 @@ def measure(options: Any) -> None:
         create_rule(
             actor=system_actor(), subject_kind="user", subject_id=user.pk, role="administrator", scope=root_scope()
         )
-        with connection.cursor() as cursor:
-            cursor.execute("ANALYZE")  # as autovacuum does within a minute of such a change
     with _served(world) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_context(viewport={"width": 1366, "height": 900}, base_url=url).new_page()

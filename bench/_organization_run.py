@@ -20,7 +20,8 @@ from django_tenants.utils import tenant_context
 
 from access.services.bootstrap import system_actor
 from agent.wire.objects import PoolQuota, ResourceQuota
-from bench._organization_world import HOST, World, build
+from bench._organization_world import HOST, POOL_NAMES, World, build
+from clusters.models import Node
 from projects.models import Project
 from projects.services import set_quotas
 from runai_cp.platform.provision import provision_tenant
@@ -50,17 +51,25 @@ def run(options: Any) -> int:
     names = setup_databases(verbosity=0, interactive=False)
     try:
         with override_settings(API_RATES=dict.fromkeys(settings.API_RATES, 10**9)):
-            begun = time.perf_counter()
-            world = build(options.workloads)
-            show("world", workloads=options.workloads, built_s=round(time.perf_counter() - begun, 1))
-            _lists(world, options.repeats)
-            with tenant_context(world.tenant):
-                _changes(world, options.repeats)
-            _tenants(options.tenants)
+            if {"lists", "changes"} & set(options.parts):
+                _large(options)
+            if "tenants" in options.parts:
+                _tenants(options.tenants)
     finally:
         connection.set_schema_to_public()
         teardown_databases(names, verbosity=0)
     return 0
+
+
+def _large(options: Any) -> None:
+    begun = time.perf_counter()
+    world = build(options.workloads)
+    show("world", workloads=options.workloads, built_s=round(time.perf_counter() - begun, 1))
+    if "lists" in options.parts:
+        _lists(world, options.repeats)
+    if "changes" in options.parts:
+        with tenant_context(world.tenant):
+            _changes(options.repeats)
 
 
 def _lists(world: World, repeats: int) -> None:
@@ -86,7 +95,7 @@ def _lists(world: World, repeats: int) -> None:
         show("list", what=name, **figures, target_ms=150, queries=len(queries), target_queries=15)
 
 
-def _changes(world: World, repeats: int) -> None:
+def _changes(repeats: int) -> None:
     project = Project.objects.select_related("scope", "department__scope", "cluster__scope").first()
     actor, amounts = system_actor(), iter(range(1, 10**6))
 
@@ -95,10 +104,25 @@ def _changes(world: World, repeats: int) -> None:
         set_quotas(actor=actor, owner=project, wanted=(quota,), merge=True)
 
     show("quota change, until its document is owed", **timed(change, repeats), target_ms=2000)
-    wanted = {project: (PoolQuota("default", gpu=ResourceQuota(400_000)),)}
+    _preview(project, "preview, one pool", pools=["default"], repeats=repeats)
+    _preview(project, "preview, all pools", pools=POOL_NAMES, repeats=repeats)
+    Node.objects.update(gpu_allocatable_milli=7_000)
+    _preview(project, "preview, all pools, no free device", pools=POOL_NAMES, repeats=repeats)
+
+
+def _preview(project: Project, what: str, *, pools: list[str], repeats: int) -> None:
+    wanted = {project: tuple(PoolQuota(pool, gpu=ResourceQuota(400_000)) for pool in pools)}
+
+    def ask() -> Any:
+        return preview(actor=system_actor(), cluster=project.cluster, changes=wanted)
+
+    found = ask()
     show(
-        "preview",
-        **timed(lambda: preview(actor=actor, cluster=project.cluster, changes=wanted), max(3, repeats // 10)),
+        what,
+        **timed(ask, max(3, repeats // 10)),
+        planned=found.planned,
+        shares=len(found.shares),
+        reclaimed=found.reclaimed.total,
         target_ms=2000,
     )
 

@@ -1,8 +1,8 @@
 """``python -m bench organization [--repeats N]``: supply and entitlement of a large tenant, and many tenants.
 
 One JSON object a line, targets beside the figures: lists of 300 projects x 12 node pools, 1,000 nodes and 3 clusters; a
-quota change until its document is owed; the preview with 8,000 workloads; opening a tenant; migrating 200. Stores are
-its own unless RUNAI_TEST_DATABASE_URL and RUNAI_TEST_REDIS_URL name others.
+quota change until its document is owed; the preview with 8,000 workloads; opening a tenant; migrating 200. With
+``--parts`` only some of these. Stores are its own unless RUNAI_TEST_DATABASE_URL and RUNAI_TEST_REDIS_URL name others.
 """
 
 import argparse
@@ -19,6 +19,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--repeats", type=int, default=30, help="requests of each kind")
     parser.add_argument("--workloads", type=int, default=8_000)
     parser.add_argument("--tenants", type=int, default=200)
+    parser.add_argument(
+        "--parts", nargs="+", choices=("lists", "changes", "tenants"), default=("lists", "changes", "tenants")
+    )
     options = parser.parse_args(argv)
     services = prepare_environment()
     services.start()

@@ -5,23 +5,29 @@ The demand is what the workloads' and pods' rows say, which the agent keeps curr
 snapshots of the scheduler's.
 """
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
+
+from django.db.models import TextField
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 
 from access.grants import Actor
 from access.permissions import require
 from access.roles import Action
 from agent.domain.nodes import NodePool as PoolPlacement
+from agent.domain.pods import Request
 from agent.domain.queues import Queue
 from agent.wire import labels
-from agent.wire.objects import PoolQuota
+from agent.wire.objects import PoolQuota, ResourceQuota
 from agent.wire.phases import FINAL
 from clusters.models import Cluster, Node, NodePool
 from projects import quotas
-from projects.documents import pool_quota
 from projects.models import Department, Project, Quota
 from runai_cp.lib.errors import FieldError, Invalid
 from runai_cp.lib.garbage import collector_held
@@ -32,6 +38,19 @@ from workloads.specs.effect import Demand, NodeFact, build, effect, queues_of, r
 SHOWN = 200
 """Workloads that are named in each list; the counts are of all."""
 Unit = Department | Project
+_QUOTA = (
+    "node_pool__name",
+    "priority",
+    "gpu_deserved_milli",
+    "gpu_limit_milli",
+    "gpu_weight",
+    "cpu_deserved_milli",
+    "cpu_limit_milli",
+    "cpu_weight",
+    "memory_deserved_bytes",
+    "memory_limit_bytes",
+    "memory_weight",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +92,8 @@ class _World:
 
     projects: dict[int, Project] = field(default_factory=dict)
     departments: dict[int, Department] = field(default_factory=dict)
-    quotas: list[Quota] = field(default_factory=list)
+    quotas: list[tuple[Unit, PoolQuota]] = field(default_factory=list)
+    """Of departments and projects that are there; equal ones are one object."""
     units: dict[tuple[str, str], Unit] = field(default_factory=dict)
     """Pool and queue name → whose queue it is."""
 
@@ -93,10 +113,10 @@ def _preview(actor: Actor, cluster: Cluster, changes: Mapping[Unit, tuple[PoolQu
     touched = frozenset(quota.node_pool for asked in changes.values() for quota in asked)
     world = _read(cluster, touched)
     problems = [item for asked in changes.values() for quota in asked for item in quotas.check_quota(quota)]
-    queues = [_queue(world, row, pool_quota(row)) for row in world.quotas]
+    queues = [_queue_of(world, unit, quota) for unit, quota in world.quotas]
     changed = [_queue_of(world, unit, quota) for unit, asked in changes.items() for quota in asked]
     nodes, as_of = _nodes(cluster, touched)
-    demands = [item for item in _demands(cluster, world) if item.pool in touched]
+    demands = _demands(cluster, world, touched)
     pools = [
         PoolPlacement(name, gpu, cpu)
         for name, gpu, cpu in NodePool.objects.filter(cluster=cluster).values_list(
@@ -125,15 +145,20 @@ def _read(cluster: Cluster, touched: frozenset[str]) -> _World:
     world.projects = {row.pk: row for row in projects}
     for project in world.projects.values():
         project.department = world.departments[project.department_id]
-    rows = Quota.objects.filter(node_pool__cluster=cluster, node_pool__name__in=touched).select_related("node_pool")
-    world.quotas = [row for row in rows if row.department_id in world.departments or row.project_id in world.projects]
+    rows = Quota.objects.filter(node_pool__cluster=cluster, node_pool__name__in=touched).order_by("pk")
+    known: dict[tuple[Any, ...], PoolQuota] = {}
+    for department, project, *columns in rows.values_list("department_id", "project_id", *_QUOTA):
+        unit = world.departments.get(department) if project is None else world.projects.get(project)
+        if unit is not None:
+            key = tuple(columns)
+            quota = known[key] = known.get(key) or _pool_quota(*columns)
+            world.quotas.append((unit, quota))
     return world
 
 
-def _queue(world: _World, row: Quota, quota: PoolQuota) -> Queue:
-    if row.project_id is not None:
-        return _queue_of(world, world.projects[row.project_id], quota)
-    return _queue_of(world, world.departments[row.department_id], quota)
+def _pool_quota(pool: str, priority: int, *amounts: int) -> PoolQuota:
+    gpu, cpu, memory = (ResourceQuota(*amounts[at : at + 3]) for at in (0, 3, 6))
+    return PoolQuota(pool, gpu=gpu, cpu=cpu, memory=memory, priority=priority)
 
 
 def _queue_of(world: _World, unit: Unit, quota: PoolQuota) -> Queue:
@@ -185,8 +210,10 @@ def _nodes(cluster: Cluster, touched: frozenset[str]) -> tuple[list[NodeFact], d
     return facts, newest
 
 
-def _demands(cluster: Cluster, world: _World) -> list[Demand]:
-    """Every workload that runs or waits, with its pods that hold a node."""
+def _demands(cluster: Cluster, world: _World, touched: frozenset[str]) -> list[Demand]:
+    """Every workload that runs or waits in these pools, with its pods that hold a node. Thousands of workloads share
+    few specs: a text is parsed once, and equal requests are one object.
+    """
     placed: dict[Any, list[tuple[str, str, tuple[int, ...]]]] = {}
     pods = Pod.objects.filter(cluster=cluster, deleted_at=None, deleting=False, phase__in=("Pending", "Running"))
     rows = pods.exclude(node="").exclude(workload=None)
@@ -197,23 +224,35 @@ def _demands(cluster: Cluster, world: _World) -> list[Demand]:
     workloads = Workload.objects.filter(
         cluster=cluster, deleted_at=None, desired_phase=DesiredPhase.RUNNING, project_id__in=world.projects
     ).exclude(phase__in=[*FINAL, "Stopped"])
+    texts = workloads.annotate(
+        compute=KeyTextTransform("compute", "spec"),
+        workers=KeyTextTransform("workers", "spec"),
+        asked=Cast("requested_node_pools", TextField()),
+        reported=Cast("node_pools", TextField()),
+    )
+    parsed, requests = lru_cache(maxsize=None)(_parsed), lru_cache(maxsize=None)(_request)
     found = []
-    for row in workloads.values_list(
+    for row in texts.values_list(
         "pk",
         "project_id",
-        "spec__compute",
-        "spec__workers",
+        "compute",
+        "workers",
         "requested_pods",
         "priority",
         "preemptible",
         "created_at",
-        "requested_node_pools",
-        "node_pools",
+        "asked",
+        "reported",
     ):
         pk, project_id, compute, workers, wanted, priority, preemptible, created, asked, reported = row
         project = world.projects[project_id]
-        order = [*reported, *asked, *project.default_node_pools, *project.department.default_node_pools]
-        pool = pool_of.get(pk) or (order[0] if order else labels.DEFAULT_NODE_POOL)
+        pool = pool_of.get(pk)
+        if pool is None:
+            order = [*parsed(reported), *parsed(asked), *project.default_node_pools]
+            order += [*project.department.default_node_pools, labels.DEFAULT_NODE_POOL]
+            pool = order[0]
+        if pool not in touched:
+            continue
         bound = tuple(placed.get(pk, ()))
         found.append(
             Demand(
@@ -223,13 +262,21 @@ def _demands(cluster: Cluster, world: _World) -> list[Demand]:
                 priority=priority,
                 preemptible=preemptible,
                 created=int(created.timestamp() * 1e9),
-                request=request_of(compute or {}),
+                request=requests(compute),
                 pods=max(wanted, len(bound)),
-                gang=bool(workers),
+                gang=bool(parsed(workers)),
                 placed=bound,
             )
         )
     return found
+
+
+def _parsed(text: str | None) -> Any:
+    return json.loads(text) if text else None
+
+
+def _request(text: str | None) -> Request:
+    return request_of(_parsed(text) or {})
 
 
 def _shares(actor: Actor, world: _World, changes: Any) -> list[UnitShare]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from agent.domain.groups import DEFAULT_SUBGROUP, PodGroup, Preemptibility, SubGroup
@@ -95,6 +96,7 @@ def queues_of(name: str, parent: str, kind: str, label: str, created: int, quota
     )
 
 
+@lru_cache(maxsize=4096)
 def _share(quota: ResourceQuota) -> Share:
     return Share(quota.deserved, quota.limit, quota.over_quota_weight)
 

@@ -82,6 +82,10 @@ VALIDATING_WEBHOOK = Resource(
     "admissionregistration.k8s.io",
     namespaced=False,
 )
+RESOURCE_SLICE = Resource("ResourceSlice", "resourceslices", "resource.k8s.io", namespaced=False)
+DEVICE_CLASS = Resource("DeviceClass", "deviceclasses", "resource.k8s.io", namespaced=False)
+RESOURCE_CLAIM_TEMPLATE = Resource("ResourceClaimTemplate", "resourceclaimtemplates", "resource.k8s.io")
+RESOURCE_CLAIM = Resource("ResourceClaim", "resourceclaims", "resource.k8s.io")
 API_SERVICE = Resource("APIService", "apiservices", "apiregistration.k8s.io", namespaced=False)
 
 DEPARTMENT = Resource("Department", "departments", "run.ai", namespaced=False)

@@ -22,6 +22,7 @@ from agent.kube.errors import Conflict, KubeError, NotFound, ServerFailed, Unrea
 from agent.kube.mirror import Mirror
 from agent.kube.protocol import Kube, Obj
 from agent.kube.resources import POD
+from agent.loops.device_claims import ClaimBinder, ClaimsNotAllocated
 from agent.loops.reservations import ReservationFailed, Reservations
 from agent.loops.scheduler_metrics import BIND, BIND_FAILURES, BINDS, WAIT
 from agent.loops.volumes import VolumeBinder, VolumesNotBound
@@ -72,6 +73,7 @@ class Executor:
         self._on_bound, self._on_failed, self._on_evicted = on_bound, on_failed, on_evicted
         self._reservations = reservations
         self._volumes = volumes or VolumeBinder(kube, mirror, leading=leading)
+        self._claims = ClaimBinder(kube, mirror.devices)
         self._workers = workers
         self._todo: deque[Bind | Eviction] = deque()
         self._ready = asyncio.Semaphore(0)
@@ -164,8 +166,10 @@ class Executor:
         try:
             if bind.gpu_groups:
                 await self._share(entry.obj, bind)
+            if self._claims.needs(entry.obj):
+                await self._claims.bind(entry.obj, bind.node)
             await self._kube.bind(meta["namespace"], meta["name"], bind.node, uid=bind.pod)
-        except ReservationFailed as error:
+        except (ReservationFailed, ClaimsNotAllocated) as error:
             self._failed(bind, entry.obj, str(error))
         except (Unreachable, ServerFailed) as error:
             log.warning("bind_unknown", pod=entry.pod.key, node=bind.node, error=error.message)

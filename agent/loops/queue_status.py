@@ -16,6 +16,7 @@ from agent.kube.cache import Store
 from agent.kube.errors import KubeError, NotFound
 from agent.kube.protocol import Kube
 from agent.kube.resources import POD_GROUP, QUEUE
+from agent.scheduler.deviceclaims import gpu_cost
 from agent.scheduler.shapes import ShapeTable, device_memory
 from agent.scheduler.snapshot import QueueShares, Snapshot
 from agent.wire.labels import GPU_RESOURCE
@@ -37,12 +38,12 @@ def queue_statuses(snapshot: Snapshot, shares: Mapping[str, QueueShares]) -> dic
     groups = {group.key: group for group in snapshot.groups}
     memory = {node.name: device_memory(node.gpu_memory) for node in snapshot.nodes}
     smallest = min((device_memory(node.gpu_memory) for node in snapshot.nodes if node.gpus), default=device_memory(0))
-    shapes = ShapeTable()
+    shapes, claims = ShapeTable(), {claim.key: claim for claim in snapshot.claims}
     for pod in snapshot.pods:
         group, held = groups.get(pod.group), pod.status in ALLOCATED
         if group is None or not (held or pod.status == PodStatus.PENDING):
             continue
-        cost = shapes.of(pod).accounted(memory.get(pod.node, smallest))
+        cost = shapes.of(pod, gpu_cost(claims, pod.request.claims)).accounted(memory.get(pod.node, smallest))
         kinds = ["requested"]
         if held:
             kinds.append("allocated")
@@ -75,13 +76,13 @@ def group_statuses(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
         members[pod.group].append(pod)
     memory = {node.name: device_memory(node.gpu_memory) for node in snapshot.nodes}
     smallest = min((device_memory(node.gpu_memory) for node in snapshot.nodes if node.gpus), default=device_memory(0))
-    shapes, found = ShapeTable(), {}
+    shapes, found, claims = ShapeTable(), {}, {claim.key: claim for claim in snapshot.claims}
     for group in snapshot.groups:
         if len(members[group.key]) < 2:
             continue
         requested, allocated = [0, 0, 0], [0, 0, 0]
         for pod in members[group.key]:
-            cost = shapes.of(pod).accounted(memory.get(pod.node, smallest))
+            cost = shapes.of(pod, gpu_cost(claims, pod.request.claims)).accounted(memory.get(pod.node, smallest))
             if pod.status in ALLOCATED:
                 _add(allocated, cost)
             if pod.status in ALLOCATED or pod.status == PodStatus.PENDING:

@@ -25,6 +25,7 @@ from agent.kube.watch import Informers
 from agent.loops.first_news import FirstNews
 from agent.loops.workload_events import tell, trouble
 from agent.loops.workload_facts import Facts
+from agent.operator import ssh
 from agent.operator.facts import PodFacts, group_facts
 from agent.operator.lifecycle import Decision, decide
 from agent.operator.names import port_service_name
@@ -176,6 +177,8 @@ class Workloads:
     async def _ensure(self, obj: Obj) -> Refusal:
         """Make it, or bring what is ours up to date. Answers what the server or somebody else's object objects to."""
         kind, meta = obj["kind"], obj["metadata"]
+        if kind == "Secret":
+            obj = ssh.with_keys(obj)
         key = (kind, meta["namespace"], meta["name"])
         have = self._have(kind, meta)
         if have is not None:
@@ -186,6 +189,8 @@ class Workloads:
             await self._kube.create(obj)
         except AlreadyExists:
             self._made.pop(key, None)
+            if kind == "Secret":  # its name is no other workload's; it is not ours to read
+                return NOTHING
             return NOTHING if await self._is_mine(obj) else _taken(obj)
         except (Invalid, Forbidden, NotFound) as error:
             return Refusal(error.message, isinstance(error, Invalid))

@@ -18,6 +18,7 @@ from agent.config import Settings
 from agent.kube.mirror import Mirror
 from agent.kube.mirror.checking import differences
 from agent.kube.resources import (
+    DEVICE_CLASS,
     NAMESPACE,
     NODE,
     NODE_POOL,
@@ -27,6 +28,8 @@ from agent.kube.resources import (
     POD_GROUP,
     PRIORITY_CLASS,
     QUEUE,
+    RESOURCE_CLAIM,
+    RESOURCE_SLICE,
     STORAGE_CLASS,
     TOPOLOGY,
     WORKLOAD_KIND,
@@ -71,9 +74,10 @@ is not before this many times as long as that took."""
 _AT_START = ("scheduler_names", "node_pool_label", "queue_label")
 """Settings that decide which objects are ours: read once."""
 
-_OPTIONAL = {NODE_POOL, TOPOLOGY, POD_GROUP, QUEUE, WORKLOAD_KIND}
-_VOLUMES = (STORAGE_CLASS, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM)
-_KINDS = (PRIORITY_CLASS, NAMESPACE, WORKLOAD_KIND, TOPOLOGY, NODE_POOL, QUEUE, POD_GROUP, NODE, *_VOLUMES, POD)
+_DEVICES = (DEVICE_CLASS, RESOURCE_SLICE, RESOURCE_CLAIM)
+_OPTIONAL = {NODE_POOL, TOPOLOGY, POD_GROUP, QUEUE, WORKLOAD_KIND, *_DEVICES}
+_READ_FIRST = (STORAGE_CLASS, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, *_DEVICES)
+_KINDS = (PRIORITY_CLASS, NAMESPACE, WORKLOAD_KIND, TOPOLOGY, NODE_POOL, QUEUE, POD_GROUP, NODE, *_READ_FIRST, POD)
 
 
 async def run(context: Context) -> None:
@@ -222,6 +226,8 @@ class Scheduler:
         stores[STORAGE_CLASS].on_change(mirror.on_storage_class)
         stores[PERSISTENT_VOLUME].on_change(mirror.on_volume)
         stores[PERSISTENT_VOLUME_CLAIM].on_change(mirror.on_claim)
+        for kind in _DEVICES:
+            stores[kind].on_change(mirror.on_device)
         stores[POD].on_change(mirror.on_pod)
         stores[POD].on_change(self._reservations.on_pod)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from agent.operator import names, routes, services
+from agent.operator import names, routes, services, ssh
 from agent.operator import pods as make
 from agent.operator.facts import PodFacts, moment
 from agent.operator.limits import limits
@@ -311,6 +311,8 @@ def _attempt(view: WorkloadView, unit: Unit, attempt: int, older: tuple[PodFacts
     create: list[Object] = []
     if view.gang:
         create += [make.pod_group(view, attempt), make.headless_service(view)]
+        keys = ssh.secret(view, make.common_labels(view), make.owner_reference(view)) if missing else None
+        create += [keys] if keys is not None else []
     create += [make.pod(view, index, attempt) for index in missing]
     wanted = tuple(names.pod_name(view.name, index, attempt) for index in unit.indexes)
     return _Step(tuple(create), disrupted + older, wanted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.operator import names, rendezvous, volumes
+from agent.operator import names, rendezvous, ssh, volumes
 from agent.operator.defaults import requests_for
 from agent.operator.services import HOST_FILE, needs_host_file
 from agent.operator.sharing import config_map_name, device_environment
@@ -151,8 +151,8 @@ def _pod_spec(view: WorkloadView, name: str, index: int) -> Object:
         spec["hostname"] = names.host_name(view.name, index)
         spec["subdomain"] = names.service_name(view.name)
     more: Object = {
-        "volumes": [*volumes.volumes(view.spec), *_host_file_volume(view)],
-        "initContainers": volumes.init_containers(view.spec),
+        "volumes": [*volumes.volumes(view.spec), *_host_file_volume(view), *ssh.volumes(view)],
+        "initContainers": [*volumes.init_containers(view.spec), *ssh.init_containers(view, index)],
         "imagePullSecrets": [{"name": secret} for secret in _pull_secrets(view)],
     }
     return {key: value for key, value in (spec | more).items() if value != []}
@@ -223,13 +223,16 @@ def _container(view: WorkloadView, name: str, index: int) -> Object:
         "env": devices + _environment(view, index, master.environment),
         "resources": _resources(compute, view.cluster.defaults),
     }
-    mounted = volumes.mounts(spec)
+    mounted = [*volumes.mounts(spec), *ssh.mounts(view)]
     if needs_host_file(view):
         mounted.append({"name": "host-file", "mountPath": volumes.HOST_FILE_FOLDER, "readOnly": True})
     ports = [{"containerPort": port.container} | ({"name": port.name} if port.name else {}) for port in spec.ports]
+    command, args = list(master.command if own else spec.command), list(master.args if own else spec.args)
+    if ssh.serves(view, index):
+        command, args = ssh.serve_command(view), []
     optional: Object = {
-        "command": list(master.command if own else spec.command),
-        "args": list(master.args if own else spec.args),
+        "command": command,
+        "args": args,
         "workingDir": spec.working_dir,
         "imagePullPolicy": spec.image_pull_policy,
         "volumeMounts": mounted,
@@ -275,6 +278,7 @@ def _environment(view: WorkloadView, index: int, more: tuple[EnvVar, ...]) -> li
         if needs_host_file(view):
             file = f"{volumes.HOST_FILE_FOLDER}/{HOST_FILE}"
             variables |= {"OMPI_MCA_orte_default_hostfile": file, "HYDRA_HOST_FILE": file, "RUNAI_MPI_HOSTFILE": file}
+            variables |= ssh.environment(view)
     else:
         variables["JOB_COMPLETION_INDEX"] = str(index)
     given = {variable.name: variable for variable in (*view.spec.environment, *more)}

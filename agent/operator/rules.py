@@ -31,13 +31,27 @@ _NEEDS = {
 
 def problems_of_parts(spec: WorkloadSpec, compute_problems: Callable[[Compute, str], list[str]]) -> list[str]:
     """Everything beyond the plain fields. ``compute_problems(compute, where)`` judges the master's own request."""
-    found = _replicas(spec) + _ports(spec) + _storage(spec) + _limits(spec)
+    found = _replicas(spec) + _ports(spec) + _storage(spec) + _limits(spec) + _ssh(spec)
     if spec.master is not None:
         if spec.workers is None:
             found.append("spec.master: only a distributed workload has a master")
         found += environment_problems(spec.master.environment, "spec.master.environment")
         if spec.master.compute is not None:
             found += compute_problems(spec.master.compute, "spec.master.compute")
+    return found
+
+
+def _ssh(spec: WorkloadSpec) -> list[str]:
+    path = spec.ssh_auth_mount_path
+    if path is None:
+        return []
+    found = []
+    if (spec.framework or "").lower() != "mpi" or (spec.workers or 0) < 2:
+        found.append("spec.sshAuthMountPath: only an MPI workload of at least 2 workers has a launcher that uses ssh")
+    if not path.startswith("/") or not path.strip("/") or any(sign in path for sign in ':"\n'):
+        found.append(
+            f"spec.sshAuthMountPath: {path!r} given, needed is an absolute path, such as that of the user's .ssh"
+        )
     return found
 
 

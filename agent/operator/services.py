@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.operator import names, rendezvous
+from agent.operator import names, rendezvous, ssh
 from agent.operator.workload import WorkloadView
 from agent.wire import labels
 
@@ -57,8 +57,8 @@ def host_file(view: WorkloadView, common: dict[str, str], owner: Object) -> Obje
         return None
     gpus = view.spec.compute.gpu_devices if not view.shares_gpu else 0
     slots = view.spec.slots_per_worker or max(1, gpus)
-    first = 1 if view.spec.master is not None else 0
-    hosts = [rendezvous.member_address(view.name, view.namespace, index) for index in range(first, view.completions)]
+    members = range(ssh.first_worker(view), view.completions)
+    hosts = [rendezvous.member_address(view.name, view.namespace, index) for index in members]
     text = "".join(f"{host} slots={slots}\n" for host in hosts)
     return {
         "apiVersion": "v1",

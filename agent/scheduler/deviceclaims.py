@@ -25,6 +25,12 @@ def gpu_devices(slices: Iterable[DeviceSlice]) -> dict[str, int]:
     return found
 
 
+def gpu_cost(claims: Mapping[str, DeviceClaim], keys: Iterable[str]) -> int:
+    """GPUs that a pod with these claims is charged for."""
+    found = (claims.get(key) for key in keys)
+    return sum(claim.count for claim in found if claim is not None and is_gpu_class(claim.device_class))
+
+
 class _Use:
     """Holders of a claim on one node by presence."""
 
@@ -69,8 +75,7 @@ class DeviceClaims:
 
     def cost(self, keys: Iterable[str]) -> int:
         """GPUs that a pod with these claims is charged for."""
-        found = (self._claims.get(key) for key in keys)
-        return sum(claim.count for claim in found if claim is not None and is_gpu_class(claim.device_class))
+        return gpu_cost(self._claims, keys)
 
     def change(self, task: TaskState, node: NodeState, presence: int, sign: int) -> None:
         if presence == NONE:
@@ -116,6 +121,8 @@ class DeviceClaims:
             if any(count > 0 for count in places.values()):
                 return reason("ClaimElsewhere", claim=key)
             if is_gpu_class(claim.device_class):
+                if not node.claimed:  # its GPUs, if any, are the device plugin's
+                    return reason("ClaimClass", device_class=claim.device_class, requested=claim.count, free=0)
                 gpus += claim.count
                 continue
             free = self._free_extra(node, claim.device_class, now)

@@ -141,6 +141,7 @@ def agent_rules() -> list[Obj]:
         _rule([""], ["resourcequotas", "endpoints"], _READ),
         _rule([""], ["persistentvolumes"], [*_READ, "patch"]),
         _rule([""], ["limitranges"], _ALL),
+        _rule([""], ["secrets"], ["create"]),  # ssh keys of MPI workloads: made, never read
         _rule(["networking.k8s.io"], ["ingressclasses"], _READ),
         _rule(["networking.k8s.io"], ["ingresses"], _ALL),
         _rule(["gateway.networking.k8s.io"], ["gateways"], _READ),
@@ -150,6 +151,8 @@ def agent_rules() -> list[Obj]:
         _rule(["coordination.k8s.io"], ["leases"], _ALL),
         _rule(["scheduling.k8s.io"], ["priorityclasses"], _READ),
         _rule(["storage.k8s.io"], ["storageclasses", "csinodes", "csidrivers", "csistoragecapacities"], _READ),
+        _rule(["resource.k8s.io"], ["resourceslices", "deviceclasses"], _READ),
+        _rule(["resource.k8s.io"], ["resourceclaims", "resourceclaims/status"], [*_READ, "patch", "update"]),
         _rule(["apiextensions.k8s.io"], ["customresourcedefinitions"], [*_READ, "create"]),
         _rule(["apiextensions.k8s.io"], ["customresourcedefinitions"], ["patch", "update"], names=definition_names()),
         _rule(

@@ -251,6 +251,9 @@ class WorkloadSpec:
     """Elastic gang: it starts with so many pods and goes on with more up to ``workers``."""
     slots_per_worker: int | None = None
     """MPI: processes of a pod in the host file; None: one a GPU."""
+    ssh_auth_mount_path: str | None = None
+    """MPI over ssh: where keys of this workload are mounted (``.ssh`` in the home of the image's user). Workers without
+    a command run ``sshd``, and the launcher begins when all of them let it in. None: no ssh."""
     clean_pod_policy: str | None = None
     """Pods left when a distributed workload ends: ``None`` keeps those that run, ``Running`` (default) deletes them,
     ``All`` deletes finished ones too."""

@@ -11,6 +11,7 @@ from agent.domain.nodes import Usage
 from agent.domain.pods import Pod, PodStatus, Request, status_of
 from agent.domain.reasons import Reason, reason
 from agent.kube import quantity
+from agent.kube.convert.claims import device_claim_keys
 from agent.kube.convert.constraints import host_ports
 from agent.kube.convert.nodes import MIG_PREFIX
 from agent.wire import labels as names
@@ -56,7 +57,7 @@ def asked_of(pod: Obj) -> Asked:
     if isinstance(shared, Reason):
         return Asked(Request(cpu=cpu, memory=memory), shared)
     fraction, mib, devices = shared
-    request = Request(cpu, memory, gpus, fraction, mib, devices, mig, extended)
+    request = Request(cpu, memory, gpus, fraction, mib, devices, mig, extended, claims=device_claim_keys(pod))
     if request.shared and gpus:
         wrong = reason("Invalid", field="GPU request", given="whole and shared", allowed="one of them")
         return Asked(request, wrong)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from agent.kube.cache import Change, Store
 from agent.kube.mirror.mirror import Mirror
 from agent.kube.resources import (
+    DEVICE_CLASS,
     NAMESPACE,
     NODE,
     NODE_POOL,
@@ -16,6 +17,8 @@ from agent.kube.resources import (
     POD_GROUP,
     PRIORITY_CLASS,
     QUEUE,
+    RESOURCE_CLAIM,
+    RESOURCE_SLICE,
     STORAGE_CLASS,
     TOPOLOGY,
     WORKLOAD_KIND,
@@ -57,6 +60,7 @@ def rebuilt(mirror: Mirror, stores: Mapping[Resource, Store], now: int) -> Mirro
         (STORAGE_CLASS, fresh.on_storage_class),
         (PERSISTENT_VOLUME, fresh.on_volume),
         (PERSISTENT_VOLUME_CLAIM, fresh.on_claim),
+        *((kind, fresh.on_device) for kind in (DEVICE_CLASS, RESOURCE_SLICE, RESOURCE_CLAIM)),
         (POD, fresh.on_pod),
     )
     for resource, feed in feeds:

@@ -36,7 +36,13 @@ def same_request(old: Obj, new: Obj) -> bool:
     """Whether spec and annotations, as far as requests go, are unchanged: then they need not be read again."""
     generation = new["metadata"].get("generation")
     same_notes = old["metadata"].get("annotations") == new["metadata"].get("annotations")
-    return bool(generation) and generation == old["metadata"].get("generation") and same_notes
+    same_claims = _made_claims(old) == _made_claims(new)
+    return bool(generation) and generation == old["metadata"].get("generation") and same_notes and same_claims
+
+
+def _made_claims(pod: Obj) -> object:
+    """Device claims that were made for the pod from templates."""
+    return (pod.get("status") or {}).get("resourceClaimStatuses")
 
 
 def same_group(old: Obj, new: Obj) -> bool:

@@ -17,11 +17,12 @@ from agent.kube.convert.constraints import named_objects
 from agent.kube.convert.groups import Priorities
 from agent.kube.convert.pods import is_finished, old_gpu_group_labels, usage_of
 from agent.kube.mirror.demand import FINISHED, LEAVING, Demand, note
+from agent.kube.mirror.devices import Devices
 from agent.kube.mirror.entries import Assumed, Entry
 from agent.kube.mirror.needs import Needs
 from agent.kube.mirror.owners import Owners
 from agent.kube.mirror.supply import Supply
-from agent.kube.mirror.volumes import Volumes
+from agent.kube.mirror.volumes import Verdict, Volumes
 from agent.kube.protocol import Obj
 from agent.operator.sharing import is_reservation
 from agent.scheduler.snapshot import Plan, Snapshot
@@ -59,6 +60,7 @@ class Mirror:
         self.supply = Supply(pool_label, gpu_placement, cpu_placement)
         self.demand = Demand()
         self.volumes = Volumes()
+        self.devices = Devices()
         self.demand.aliases = self.supply.aliases
         self.owners = Owners()
         self.needs = Needs()
@@ -138,9 +140,18 @@ class Mirror:
     def on_storage_class(self, change: Change) -> None:
         self._revolve(self.volumes.on_class(change))
 
+    def on_device(self, change: Change) -> None:
+        self._revolve(self.devices.on_change(change))
+        self._wake()
+
+    def _verdict(self, uid: str) -> Verdict:
+        """What the claims of a pod say, of volumes and of devices."""
+        found, waits = self.volumes.verdict(uid), self.devices.waits(uid)
+        return Verdict(found.places, found.waits + waits) if waits else found
+
     def _revolve(self, uids: Iterable[str]) -> None:
         """Look again at what the claims of these pods say."""
-        changed = [self.demand.set_volumes(uid, self.volumes.verdict(uid), self._clock()) for uid in uids]
+        changed = [self.demand.set_volumes(uid, self._verdict(uid), self._clock()) for uid in uids]
         if any(changed):
             self._wake()
 
@@ -174,10 +185,11 @@ class Mirror:
             return
         group, subgroup = found
         self.volumes.note(obj)
+        self.devices.note(obj)
         needs = [(kind, obj["metadata"]["namespace"], name) for kind, name in named_objects(obj)]
         if needs and uid not in self.demand.entries:
             self.demand.unresolved.add(uid)
-        before, pod = self.demand.put_pod(obj, group, self._clock(), subgroup, self.volumes.verdict(uid))
+        before, pod = self.demand.put_pod(obj, group, self._clock(), subgroup, self._verdict(uid))
         waits = pod.status in (PodStatus.PENDING, PodStatus.GATED)  # only those need to know what is missing
         self.needs.note(uid, needs if waits else ())
         if before is not pod and not _quiet(before, pod):
@@ -201,6 +213,7 @@ class Mirror:
         self._charge_ungrouped(obj, held=False)
         self.needs.forget(uid)
         self.volumes.forget(uid)
+        self.devices.forget(uid)
         pod = self.demand.drop_pod(uid)
         if pod is not None and pod.status not in FINISHED:
             self._wake()
@@ -296,6 +309,8 @@ class Mirror:
             pods=pods,
             pools=self.supply.pools(),
             topologies=self.supply.topologies(),
+            claims=self.devices.known_claims(),
+            slices=self.devices.offers(),
         )
 
     def successor(self) -> Mirror:

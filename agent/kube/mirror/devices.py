@@ -1,0 +1,177 @@
+"""Devices that drivers offer, claims for them and what waits for which, incrementally."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agent.domain.nodes import DeviceClaim, DeviceSlice
+from agent.domain.reasons import Reason, reason
+from agent.kube.cache import Change
+from agent.kube.convert import claims as read
+from agent.kube.convert.claims import Device, NotUnderstood, Wanted
+from agent.kube.protocol import Obj
+from agent.scheduler.deviceclaims import is_gpu_class
+
+
+class Devices:
+    """Kept true by changes. ``taken``: devices given to a claim that the API has not shown yet."""
+
+    def __init__(self) -> None:
+        self.claims: dict[str, Obj] = {}
+        self.classes: dict[str, Obj] = {}
+        self.taken: dict[tuple[str, str, str], str] = {}
+        self._slices: dict[str, Obj] = {}
+        self._users: dict[str, tuple[str, ...]] = {}
+        self._devices: list[Device] | None = None
+        self._offers: tuple[DeviceSlice, ...] | None = None
+        self._claims: tuple[DeviceClaim, ...] | None = None
+
+    # -- changes -----------------------------------------------------------------------------------------------------
+
+    def note(self, pod: Obj) -> None:
+        """Which claims a pod uses, that its verdict is looked at again when one of them changes."""
+        keys = read.device_claim_keys(pod) if (pod.get("spec") or {}).get("resourceClaims") else ()
+        if keys and not (pod.get("spec") or {}).get("nodeName"):
+            self._users[pod["metadata"]["uid"]] = keys
+        else:
+            self._users.pop(pod["metadata"]["uid"], None)
+
+    def forget(self, uid: str) -> None:
+        self._users.pop(uid, None)
+
+    def on_change(self, change: Change) -> list[str]:
+        """A slice, class or claim. The pods to look at again."""
+        match change.current["kind"]:
+            case "DeviceClass":
+                return self.on_class(change)
+            case "ResourceClaim":
+                return self.on_claim(change)
+        self.on_slice(change)
+        return []
+
+    def on_slice(self, change: Change) -> None:
+        _keep(self._slices, change)
+        self._devices = self._offers = self._claims = None
+
+    def on_class(self, change: Change) -> list[str]:
+        """The pods to look at again."""
+        _keep(self.classes, change)
+        self._offers = None
+        return list(self._users)
+
+    def on_claim(self, change: Change) -> list[str]:
+        """The pods to look at again."""
+        _keep(self.claims, change)
+        self._claims = None
+        shown = {_key(result) for result in read.results_of(change.current)}
+        self.taken = {
+            device: key
+            for device, key in self.taken.items()
+            if key != change.key or (change.new is not None and device not in shown)
+        }
+        return [uid for uid, keys in self._users.items() if change.key in keys]
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    def offers(self) -> tuple[DeviceSlice, ...]:
+        """Devices by node and class. A GPU counts once, whatever number of classes would hand it out."""
+        if self._offers is None:
+            counts: dict[tuple[str, str, str], int] = {}
+            tests = [(name, test) for name in sorted(self.classes) if (test := self._test(name)) is not None]
+            for device in self._all():
+                names = [name for name, test in tests if test(device)]
+                gpus = [name for name in names if is_gpu_class(name)]
+                for name in [*gpus[:1], *(name for name in names if not is_gpu_class(name))]:
+                    place = (device.node, name, device.driver)
+                    counts[place] = counts.get(place, 0) + 1
+            self._offers = tuple(
+                DeviceSlice(node, name, count, driver) for (node, name, driver), count in sorted(counts.items())
+            )
+        return self._offers
+
+    def known_claims(self) -> tuple[DeviceClaim, ...]:
+        """Claims that can be planned with."""
+        if self._claims is None:
+            found = []
+            for _, obj in sorted(self.claims.items()):
+                try:
+                    found.append(read.claim_of(obj, self.node_of(obj)))
+                except NotUnderstood:
+                    continue  # its pods wait, see ``waits``
+            self._claims = tuple(found)
+        return self._claims
+
+    def waits(self, uid: str) -> tuple[Reason, ...]:
+        """What a pod's claims say that is not understood here."""
+        found = []
+        for key in self._users.get(uid, ()):
+            obj = self.claims.get(key)
+            try:
+                wanted = read.wanted_of(obj) if obj is not None else ()
+                self._class_test(wanted)
+            except NotUnderstood as error:
+                where = f"ResourceClaim {key}: {error.field}"
+                found.append(reason("Invalid", field=where, given=error.given, allowed=error.allowed))
+        return tuple(found)
+
+    def node_of(self, claim: Obj) -> str:
+        """Where a claim is allocated; "" if it is not."""
+        for result in read.results_of(claim):
+            key = _key(result)
+            for device in self._all():
+                if device.key == key:
+                    return device.node
+        return ""
+
+    def choose(self, claim: Obj, node: str) -> list[tuple[Wanted, Device]] | None:
+        """Free devices of the node for a claim, lowest numbers first; None if there are not enough.
+
+        Raises ``NotUnderstood``."""
+        wanted = read.wanted_of(claim)
+        of_class = self._class_test(wanted)
+        used = {_key(result) for other in self.claims.values() for result in read.results_of(other)} | set(self.taken)
+        free = [one for one in self._all() if one.node == node and one.key not in used and of_class(one)]
+        found: list[tuple[Wanted, Device]] = []
+        for one in wanted:
+            fits = read.test_of(one.selectors)
+            chosen = [device for device in free if fits(device)][: one.count]
+            if len(chosen) < one.count:
+                return None
+            free = [device for device in free if device not in chosen]
+            found += [(one, device) for device in chosen]
+        return found
+
+    def _all(self) -> list[Device]:
+        if self._devices is None:
+            self._devices = read.devices_of(self._slices.values())
+        return self._devices
+
+    def _class_test(self, wanted: Iterable[Wanted]) -> read.Test:
+        """Raises ``NotUnderstood`` for a class that is not there or selects by what is not understood."""
+        tests = []
+        for name in {one.device_class for one in wanted}:
+            if name not in self.classes:
+                raise NotUnderstood("deviceClassName", repr(name), "a DeviceClass of the cluster")
+            tests.append(read.test_of(_selectors(self.classes[name])))
+        return lambda device: all(test(device) for test in tests)
+
+    def _test(self, name: str) -> read.Test | None:
+        try:
+            return read.test_of(_selectors(self.classes[name]))
+        except NotUnderstood:
+            return None
+
+
+def _selectors(device_class: Obj) -> tuple[str, ...]:
+    return read.expressions_of((device_class.get("spec") or {}).get("selectors"))
+
+
+def _key(result: Obj) -> tuple[str, str, str]:
+    return str(result.get("driver")), str(result.get("pool")), str(result.get("device"))
+
+
+def _keep(kept: dict[str, Obj], change: Change) -> None:
+    if change.new is None:
+        kept.pop(change.key, None)
+    else:
+        kept[change.key] = change.new

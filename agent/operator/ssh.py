@@ -1,0 +1,167 @@
+"""MPI over ssh: keys of one workload, how its pods use them, and a launcher that waits for its workers.
+
+The image brings ``ssh``, ``sshd`` and ``mpirun``; nothing else of it is relied on: host key, accepted key and options
+come from here, so that no host is trusted unseen and no password is taken. Port 2222 needs no rights.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from agent.operator import names, rendezvous
+from agent.operator.workload import WorkloadView
+
+Object = dict[str, Any]
+PORT = 2222
+VOLUME = "ssh-auth"
+PRIVATE = ("id_ed25519", "ssh_host_ed25519_key")
+PUBLIC = ("authorized_keys", "known_hosts", "config")
+_PRIVATE_MODE, _PUBLIC_MODE = 0o600, 0o644
+
+
+def uses_ssh(view: WorkloadView) -> bool:
+    return view.gang and view.spec.ssh_auth_mount_path is not None
+
+
+def first_worker(view: WorkloadView) -> int:
+    """Number of the first member that takes work: the launcher takes none where it is another kind of pod."""
+    return 1 if view.spec.master is not None or uses_ssh(view) else 0
+
+
+def secret_name(view: WorkloadView) -> str:
+    """No other workload's, and another one where the keys are for another place."""
+    own = hashlib.sha256(f"{view.uid} {view.spec.ssh_auth_mount_path}".encode()).hexdigest()[:8]
+    return f"{names.bounded(view.name, 50)}-ssh-{own}"
+
+
+def secret(view: WorkloadView, common: dict[str, str], owner: Object) -> Object | None:
+    """The Secret without its keys: ``with_keys`` fills it when it is made. Nobody needs to read it to do without."""
+    if not uses_ssh(view):
+        return None
+    meta = {"name": secret_name(view), "namespace": view.namespace, "labels": common, "ownerReferences": [owner]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": meta,
+        "type": "Opaque",
+        "immutable": True,
+        "stringData": {"config": _client_config(_path(view))},
+    }
+
+
+def with_keys(obj: Object) -> Object:
+    """A fresh pair for the people's side and one for the hosts'. Each call gives others."""
+    mine, hosts = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    files = {
+        "id_ed25519": _private(mine),
+        "authorized_keys": f"{_public(mine)}\n",
+        "ssh_host_ed25519_key": _private(hosts),
+        "known_hosts": f"* {_public(hosts)}\n",
+    }
+    data = {name: base64.b64encode(text.encode()).decode() for name, text in files.items()}
+    return obj | {"data": data}
+
+
+def _private(key: Ed25519PrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+
+
+def _public(key: Ed25519PrivateKey) -> str:
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def _path(view: WorkloadView) -> str:
+    return (view.spec.ssh_auth_mount_path or "").rstrip("/")
+
+
+def _client_config(path: str) -> str:
+    lines = (
+        "Host *",
+        f"  Port {PORT}",
+        f'  IdentityFile "{path}/id_ed25519"',
+        "  IdentitiesOnly yes",
+        f'  UserKnownHostsFile "{path}/known_hosts"',
+        "  StrictHostKeyChecking yes",
+        "  BatchMode yes",
+        "  ConnectionAttempts 10",
+        "  LogLevel ERROR",
+    )
+    return "\n".join(lines) + "\n"
+
+
+def volumes(view: WorkloadView) -> list[Object]:
+    if not uses_ssh(view):
+        return []
+    items = [{"key": name, "path": name, "mode": _PRIVATE_MODE} for name in PRIVATE]
+    items += [{"key": name, "path": name, "mode": _PUBLIC_MODE} for name in PUBLIC]
+    return [{"name": VOLUME, "secret": {"secretName": secret_name(view), "defaultMode": _PRIVATE_MODE, "items": items}}]
+
+
+def mounts(view: WorkloadView) -> list[Object]:
+    return [{"name": VOLUME, "mountPath": _path(view), "readOnly": True}] if uses_ssh(view) else []
+
+
+def environment(view: WorkloadView) -> dict[str, str]:
+    """What Open MPI and Hydra call ssh with, whatever the user's own configuration is."""
+    if not uses_ssh(view):
+        return {}
+    options = f"-F {_path(view)}/config"
+    return {
+        "OMPI_MCA_plm_rsh_agent": "ssh",
+        "OMPI_MCA_plm_rsh_args": options,
+        "OMPI_MCA_orte_keep_fqdn_hostnames": "true",
+        "HYDRA_LAUNCHER": "ssh",
+        "HYDRA_LAUNCHER_EXTRA_ARGS": options,
+    }
+
+
+def serves(view: WorkloadView, index: int) -> bool:
+    """Whether a pod runs ``sshd``: every worker that has no command of its own. The only command that a workload gives
+    is its launcher's."""
+    if not uses_ssh(view) or index == 0:
+        return False
+    master = view.spec.master
+    launcher_has_own = master is not None and bool(master.command or master.args)
+    return not launcher_has_own or not (view.spec.command or view.spec.args)
+
+
+def serve_command(view: WorkloadView) -> list[str]:
+    path = shlex.quote(_path(view))
+    options = (
+        "PidFile=none",
+        "StrictModes=no",  # the folder of a Secret is open to all to look at, its keys are not
+        "UsePAM=no",
+        "PasswordAuthentication=no",
+        "KbdInteractiveAuthentication=no",
+        "PermitRootLogin=prohibit-password",
+    )
+    flags = " ".join(f"-o {option}" for option in options)
+    files = f"-o HostKey={path}/ssh_host_ed25519_key -o AuthorizedKeysFile={path}/authorized_keys"
+    script = f"mkdir -p /run/sshd 2>/dev/null; exec /usr/sbin/sshd -D -e -p {PORT} {flags} {files}"
+    return ["/bin/sh", "-c", script]
+
+
+def init_containers(view: WorkloadView, index: int) -> list[Object]:
+    """In the launcher: wait until every worker lets us in. With the image that ``mpirun`` will use."""
+    if not uses_ssh(view) or index != 0:
+        return []
+    hosts = [
+        rendezvous.member_address(view.name, view.namespace, number)
+        for number in range(first_worker(view), view.completions)
+    ]
+    ask = f"ssh -F {shlex.quote(_path(view))}/config -o ConnectionAttempts=1 -o ConnectTimeout=2"
+    script = f'for host in {" ".join(hosts)}; do until {ask} "$host" true 2>/dev/null; do sleep 0.5; done; done'
+    master = view.spec.master
+    wait: Object = {
+        "name": "wait-for-workers",
+        "image": (master.image if master is not None else None) or view.spec.image,
+        "command": ["/bin/sh", "-c", script],
+        "volumeMounts": mounts(view),
+    }
+    return [wait | ({"imagePullPolicy": view.spec.image_pull_policy} if view.spec.image_pull_policy else {})]

@@ -1,0 +1,123 @@
+"""MPI over ssh: keys made once for a workload, mounted with the right modes, a launcher that waits for its workers."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from agent.kube.resources import POD, SECRET
+from agent.operator import ssh
+from agent.operator.workload import problems
+from agent.wire.codec import from_dict
+from agent.wire.objects import WorkloadSpec
+from tests.agent.fake_kube import FakeKube
+from tests.agent.operator.operating import namespace, operating, project, workload
+
+PATH = "/keys/.ssh"
+MPI = {"type": "distributed", "framework": "MPI", "workers": 3, "sshAuthMountPath": PATH}
+
+
+async def made(**spec) -> FakeKube:
+    kube = FakeKube(project(), namespace("runai-vision"), workload(**{**MPI, **spec}))
+    async with operating(kube) as operator:
+        await operator.settle()
+    return kube
+
+
+def pod(kube: FakeKube, index: int) -> dict:
+    return next(one for one in kube.all(POD) if one["metadata"]["name"] == f"hello-{index}")
+
+
+async def test_each_member_has_the_keys_and_only_their_owner_may_read_the_private_ones():
+    kube = await made(command=["mpirun"], args=["train"])
+    (secret,) = kube.all(SECRET)
+    assert set(secret["data"]) == {"id_ed25519", "authorized_keys", "ssh_host_ed25519_key", "known_hosts"}
+    for index in range(3):
+        spec = pod(kube, index)["spec"]
+        volume = next(one["secret"] for one in spec["volumes"] if one["name"] == ssh.VOLUME)
+        modes = {item["path"]: oct(item["mode"]) for item in volume["items"]}
+        assert volume["secretName"] == secret["metadata"]["name"]
+        assert modes["id_ed25519"] == modes["ssh_host_ed25519_key"] == "0o600"
+        assert {"mountPath": PATH, "name": ssh.VOLUME, "readOnly": True} in spec["containers"][0]["volumeMounts"]
+
+
+async def test_keys_are_made_once_and_never_read():
+    kube = FakeKube(project(), namespace("runai-vision"), workload(**MPI))
+    for _ in range(2):
+        async with operating(kube) as operator:
+            await operator.settle()
+            await kube.delete(POD, "hello-1", "runai-vision")
+            await operator.settle()
+    assert len(kube.all(SECRET)) == 1
+    assert [method for method, kind in kube.calls if kind == "Secret"] == ["create"]
+
+
+async def test_keys_of_two_workloads_differ():
+    kube = FakeKube(project(), namespace("runai-vision"), workload(**MPI), workload("other", **MPI))
+    async with operating(kube) as operator:
+        await operator.settle()
+    first, second = kube.all(SECRET)
+    assert first["data"]["id_ed25519"] != second["data"]["id_ed25519"]
+    assert first["data"]["authorized_keys"] != second["data"]["authorized_keys"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "launcher", "worker"),
+    [
+        ({"command": ["mpirun"]}, ["mpirun"], "sshd"),
+        ({"master": {"command": ["mpirun"]}}, ["mpirun"], "sshd"),
+        ({"master": {"command": ["mpirun"]}, "command": ["/my/sshd-wrapper"]}, ["mpirun"], "/my/sshd-wrapper"),
+        ({"master": {"image": "launcher:1"}, "command": ["mpirun"]}, ["mpirun"], "sshd"),
+    ],
+)
+async def test_who_runs_what(spec, launcher, worker):
+    kube = await made(**spec)
+    assert pod(kube, 0)["spec"]["containers"][0]["command"] == launcher
+    for index in (1, 2):
+        assert worker in " ".join(pod(kube, index)["spec"]["containers"][0]["command"])
+
+
+async def test_the_launcher_waits_for_all_workers_and_lists_them_alone():
+    kube = await made(command=["mpirun"], master={"image": "launcher:1"})
+    (wait,) = pod(kube, 0)["spec"]["initContainers"]
+    assert wait["image"] == "launcher:1"
+    hosts = [f"hello-{index}.hello.runai-vision.svc" for index in (1, 2)]
+    assert f"for host in {' '.join(hosts)};" in wait["command"][2]
+    assert "initContainers" not in pod(kube, 1)["spec"]
+    file = next(obj for obj in kube.objects.values() if obj["kind"] == "ConfigMap")["data"]["hostfile"]
+    assert [line.split()[0] for line in file.splitlines()] == hosts
+
+
+async def test_without_ssh_nothing_of_it_is_made():
+    kube = await made(sshAuthMountPath=None)
+    assert kube.all(SECRET) == []
+    assert ssh.VOLUME not in str(kube.all(POD))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"framework": "PyTorch"}, "only an MPI workload"),
+        ({"workers": 1}, "at least 2 workers"),
+        ({"sshAuthMountPath": "ssh"}, "absolute path"),
+        ({"sshAuthMountPath": "/"}, "absolute path"),
+    ],
+)
+def test_what_makes_no_sense_names_the_field(change, says):
+    (problem,) = problems(from_dict(WorkloadSpec, {"image": "a:1", **MPI, **change}))
+    assert problem.startswith("spec.sshAuthMountPath: ") and says in problem
+
+
+@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="no ssh-keygen here")
+def test_ssh_takes_the_keys(tmp_path: Path):
+    data = ssh.with_keys({})["data"]
+    for name, mine in (("id_ed25519", "authorized_keys"), ("ssh_host_ed25519_key", "known_hosts")):
+        file = tmp_path / name
+        file.touch(mode=0o600)
+        file.write_bytes(base64.b64decode(data[name]))
+        said = subprocess.run(["ssh-keygen", "-y", "-f", str(file)], capture_output=True, text=True, check=True).stdout
+        assert " ".join(said.split()[:2]) in base64.b64decode(data[mine]).decode()

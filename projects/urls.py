@@ -14,6 +14,7 @@ urlpatterns = [
     path("projects/<int:project_id>/edit/", projects.project_edit, name="project_edit"),
     path("projects/<int:project_id>/remove", projects.project_delete, name="project_delete"),
     path("departments/", departments.department_list, name="department_list"),
+    path("departments/bulk", departments.department_bulk, name="department_bulk"),
     path("departments/new/", departments.department_create, name="department_create"),
     path("departments/<int:department_id>/", departments.department_detail, name="department_detail"),
     path("departments/<int:department_id>/edit/", departments.department_edit, name="department_edit"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from workloads.views import browse, detail, lifecycle, logs, quota_preview, submit
+from workloads.views import browse, detail, lifecycle, logs, projects, quota_preview, submit
 
 app_name = "workloads"
 one = "workloads/<uuid:workload_id>"
@@ -24,5 +24,6 @@ urlpatterns = [
     path(f"{one}/resume", lifecycle.workload_resume, name="workload_resume"),
     path(f"{one}/delete", lifecycle.workload_delete, name="workload_delete"),
     path("projects/quotas/preview", quota_preview.quota_preview, name="quota_preview"),
-    path("projects/<int:project_id>/delete/", lifecycle.project_impact, name="project_impact"),
+    path("projects/bulk", projects.project_bulk, name="project_bulk"),
+    path("projects/<int:project_id>/delete/", projects.project_impact, name="project_impact"),
 ]

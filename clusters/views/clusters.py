@@ -5,47 +5,109 @@ import re
 import uuid
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from access.grants import Actor
 from access.guard import allow
 from access.idempotency import once
+from access.lists import Impact, render_list, run_bulk
 from access.permissions import require
 from access.roles import Action
 from access.scoping import narrow
 from access.services.scopes import root_scope
 from clusters.forms import ClusterForm, ClusterUpdateForm
 from clusters.models import Cluster
+from clusters.querysets import ClusterQuerySet
 from clusters.services import create_cluster, delete_cluster, deletion_impact, install_manifest, statuses
-from clusters.services.clusters import revoke_credentials, update_cluster
+from clusters.services.clusters import UpdateCluster, revoke_credentials, update_cluster
 from clusters.states import State
+from clusters.tables import CLUSTERS_DELETE, CLUSTERS_TABLE, SAFE_OFF, SAFE_ON
 from link import services as link
-from runai_cp.lib.errors import DomainError
+from runai_cp.lib.errors import DomainError, FieldError, Invalid
 from runai_cp.lib.htmx import render_page
-from runai_cp.lib.paging import pages
 from runai_cp.lib.toasts import toast
 
 ARRIVED = 5
 """Step of a cluster that has told of a node."""
+SUMMED = 500
+"""Clusters that the sentence of the list counts."""
+
+
+LIST = "/clusters/"
 
 
 @allow(Action.CLUSTER_VIEW)
 @require_GET
-def cluster_list(request: HttpRequest) -> HttpResponse:
-    rows = narrow(request, Cluster.objects.visible_to(request.actor)).with_name()  # type: ignore[attr-defined]
-    page = pages(rows.count(), request.GET.get("page"))
-    found = list(rows.with_supply().order_by("created_at")[page.offset : page.offset + page.size])
-    states = statuses(found)
-    context = {
-        "clusters": [(c, states[c.pk], states[c.pk].state == State.DISCONNECTED) for c in found],
-        "connected": sum(states[cluster.pk].healthy for cluster in found),
-        "silent": [c for c in found if states[c.pk].state == State.DISCONNECTED],
-        "pages": page,
-        "may_create": request.actor.allows(Action.CLUSTER_CREATE, root_scope().path),  # type: ignore[attr-defined]
+def cluster_list(request: HttpRequest) -> HttpResponseBase:
+    actor = request.actor  # type: ignore[attr-defined]
+    bulk = (SAFE_ON, SAFE_OFF) if actor.allows_somewhere(Action.CLUSTER_UPDATE) else ()
+    bulk += (CLUSTERS_DELETE,) if actor.allows_somewhere(Action.CLUSTER_DELETE) else ()
+    return render_list(
+        request,
+        CLUSTERS_TABLE,
+        _in_scope(request),
+        "clusters/cluster_list.html",
+        {"may_create": actor.allows(Action.CLUSTER_CREATE, root_scope().path)},
+        bulk=bulk,
+        bulk_url=f"{LIST}bulk",
+        partial="live",
+        dress=_dress,
+        summary=_summary,
+    )
+
+
+def _in_scope(request: HttpRequest) -> ClusterQuerySet:
+    rows: ClusterQuerySet = narrow(request, Cluster.objects.visible_to(request.actor))  # type: ignore[attr-defined]
+    return rows.with_name().with_supply()
+
+
+def _dress(rows: list[Any]) -> None:
+    """Give each row its ``status``, and ``silent`` where its agent is away: one query."""
+    states = statuses(rows)
+    for row in rows:
+        row.status = states[row.pk]
+        row.silent = row.status.state == State.DISCONNECTED
+
+
+def _summary(found: Any) -> dict[str, Any]:
+    """How many of those that match are connected, and which are silent: a tenant has few clusters."""
+    rows = list(found[:SUMMED])
+    _dress(rows)
+    return {"connected": sum(row.status.healthy for row in rows), "silent": [row for row in rows if row.silent][:5]}
+
+
+@allow(Action.CLUSTER_VIEW)
+@require_POST
+def cluster_bulk(request: HttpRequest) -> HttpResponse:
+    """Safe mode, its end, or the end of many; which it is decides what it needs, and the services refuse each row."""
+    actor, verb = request.actor, request.POST.get("verb", "")  # type: ignore[attr-defined]
+    acts = {
+        "safe-mode": (lambda row: _safe_mode(actor, row, on=True), "Put clusters into safe mode"),
+        "end-safe-mode": (lambda row: _safe_mode(actor, row, on=False), "End safe mode"),
+        "delete": (lambda row: delete_cluster(actor=actor, cluster=row), "Delete clusters"),
     }
-    return render_page(request, "clusters/cluster_list.html", context, "live")
+    if verb not in acts:
+        raise Invalid(FieldError("verb", f"allowed are {', '.join(acts)}", verb[:40], list(acts)))
+    act, label = acts[verb]
+    impact = _impact if verb == "delete" else None
+    return run_bulk(request, CLUSTERS_TABLE, _in_scope(request), act, label=label, back=LIST, impact=impact)
+
+
+def _safe_mode(actor: Actor, cluster: Cluster, *, on: bool) -> None:
+    update_cluster(actor=actor, cluster=cluster, request=UpdateCluster(safe_mode=on))
+
+
+def _impact(rows: list[Any]) -> Impact:
+    found = [deletion_impact(row) for row in rows]
+    return Impact(
+        "Our workloads and namespaces in them end first, where their agents can be reached; what is not ours runs on. "
+        "This cannot be undone.",
+        ("departments", "projects", "nodes"),
+        [(item.departments, item.projects, item.nodes) for item in found],
+    )
 
 
 @allow(Action.CLUSTER_CREATE)
@@ -155,12 +217,13 @@ def cluster_rotate(request: HttpRequest, cluster_id: uuid.UUID) -> HttpResponse:
 @allow(Action.CLUSTER_DELETE)
 @require_POST
 def cluster_delete(request: HttpRequest, cluster_id: uuid.UUID) -> HttpResponse:
-    """Needs the typed name; what runs in a connected cluster is taken back first."""
+    """Needs the typed name; what came from here is taken back first, unless ``force`` says not to wait."""
     cluster = _one(request, cluster_id)
     if request.POST.get("typed", "").strip() != cluster.name:
         toast(request, f"{cluster.name} stays", "The typed name was not the cluster's.", "bad")
         return redirect("clusters:cluster_detail", cluster_id)
-    gone = delete_cluster(actor=request.actor, cluster=cluster)  # type: ignore[attr-defined]
-    detail = "" if gone else "Its agent first removes what came from here; this takes up to two minutes."
+    force = request.POST.get("force") == "true"
+    gone = delete_cluster(actor=request.actor, cluster=cluster, force=force)  # type: ignore[attr-defined]
+    detail = "" if gone or force else "Its agent first removes what came from here; one that is away is waited for."
     toast(request, f"{cluster.name} {'was deleted' if gone else 'is being deleted'}", detail)
     return redirect("clusters:cluster_list")

@@ -3,64 +3,52 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from access.guard import allow
+from access.lists import render_list
 from access.roles import Action
 from access.scoping import cluster_path
 from clusters.models import Node, NodePool
 from clusters.querysets import NodeQuerySet, pool_supply
+from clusters.tables import NODES_TABLE, node_word
 from runai_cp.lib.htmx import render_page
-from runai_cp.lib.listing import Field, Listing, ListQuery
-from runai_cp.lib.paging import pages
-
-NODES = Listing(
-    fields={
-        "name": Field("name"),
-        "status": Field("status"),
-        "allocated": Field("gpu_allocated_milli", int),
-        "cpu": Field("cpu_allocated_milli", int),
-        "memory": Field("memory_allocated_bytes", int),
-        "pods": Field("pods", int),
-    },
-    search_paths=("name",),
-    default_sort=("name",),
-)
 
 
 @allow(Action.NODE_VIEW)
 @require_GET
-def node_list(request: HttpRequest) -> HttpResponse:
+def node_list(request: HttpRequest) -> HttpResponseBase:
     rows = _in_scope(request)
-    pool = request.GET.get("pool", "")
-    words = request.GET.get("q", "").strip()
-    wanted = rows.filter(node_pool=pool) if pool else rows
-    query = ListQuery(search=words, sort_by=_sort(request), descending=request.GET.get("order") == "desc")
-    page = pages(NODES.count(wanted, query), request.GET.get("page"))
-    found = NODES.ordered(NODES.filtered(wanted, query), query)[page.offset : page.offset + page.size]
-    context = {
-        "nodes": [(node, node_word(node), gpu_cells(node)) for node in found],
-        "pools": _pools(request, rows),
-        "pages": page,
-        "pool": pool,
-        "words": words,
-        "sort": "name",
-        "order": "asc",
-    }
-    return render_page(request, "clusters/node_list.html", context | _facts(context["pools"]), "live")
+    filters = NODES_TABLE.ask(request.GET).query.filters
+    pool = next((one.value for one in filters if (one.field, one.operator) == ("pool", "==")), "")
+    return render_list(
+        request,
+        NODES_TABLE,
+        rows,
+        "clusters/node_list.html",
+        partial="live",
+        dress=_with_cells,
+        summary=lambda found: _supply(request, rows) | {"pool": pool},
+    )
+
+
+def _with_cells(rows: list[Any]) -> None:
+    """Give each row ``cells``, one a device."""
+    for row in rows:
+        row.cells = gpu_cells(row)
+
+
+def _supply(request: HttpRequest, rows: NodeQuerySet) -> dict[str, Any]:
+    cards = _pools(request, rows)
+    return {"pools": cards, **_facts(cards)}
 
 
 def _in_scope(request: HttpRequest) -> NodeQuerySet:
     rows = Node.objects.visible_to(request.actor).with_cluster()  # type: ignore[attr-defined]
     path = cluster_path(request)
     return rows.filter(cluster__scope__path__startswith=path) if path else rows
-
-
-def _sort(request: HttpRequest) -> str:
-    name = request.GET.get("sort", "")
-    return name if name in NODES.fields else ""
 
 
 def _pools(request: HttpRequest, rows: NodeQuerySet) -> list[dict[str, Any]]:
@@ -97,13 +85,6 @@ def _facts(cards: list[dict[str, Any]]) -> dict[str, int]:
         "used_gpus": sum(card["used"] for card in cards),
         "many": len({card["cluster"] for card in cards}) > 1,
     }
-
-
-def node_word(node: Node) -> str:
-    """The word of the status vocabulary."""
-    if node.status != "Ready":
-        return {"NotReady": "Not ready"}.get(node.status, "Unknown")
-    return "Cordoned" if node.unschedulable else "Ready"
 
 
 def gpu_cells(node: Node) -> list[Mapping[str, Any]]:

@@ -4,20 +4,21 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from access.guard import allow
+from access.lists import render_list, run_bulk
 from access.roles import Action
 from access.scoping import cluster_path
 from clusters.forms import TopologyForm
 from clusters.models import NetworkTopology, Node
 from clusters.services.topologies import create_topology, delete_topology
+from clusters.tables import TOPOLOGIES_DELETE, TOPOLOGIES_TABLE
 from clusters.views.pools import changeable_clusters, chosen_cluster
 from runai_cp.lib.errors import DomainError
 from runai_cp.lib.htmx import render_page
-from runai_cp.lib.paging import pages
 from runai_cp.lib.toasts import toast
 
 MOST_NODES = 2000
@@ -69,13 +70,36 @@ def _count(place: Place, node: Node) -> None:
 
 @allow(Action.NODE_POOL_VIEW)
 @require_GET
-def topology_list(request: HttpRequest) -> HttpResponse:
+def topology_list(request: HttpRequest) -> HttpResponseBase:
+    may_delete = request.actor.allows_somewhere(Action.NODE_POOL_UPDATE)  # type: ignore[attr-defined]
+    return render_list(
+        request,
+        TOPOLOGIES_TABLE,
+        _in_scope(request),
+        "clusters/topology_list.html",
+        bulk=(TOPOLOGIES_DELETE,) if may_delete else (),
+        bulk_url="/topologies/bulk",
+    )
+
+
+def _in_scope(request: HttpRequest) -> Any:
     rows = NetworkTopology.objects.visible_to(request.actor).listed()  # type: ignore[attr-defined]
     path = cluster_path(request)
-    rows = rows.filter(cluster__scope__path=path) if path else rows
-    page = pages(rows.count(), request.GET.get("page"))
-    context = {"topologies": rows.order_by("cluster_id", "name")[page.offset : page.offset + page.size], "pages": page}
-    return render_page(request, "clusters/topology_list.html", context)
+    return rows.filter(cluster__scope__path=path) if path else rows
+
+
+@allow(Action.NODE_POOL_UPDATE)
+@require_POST
+def topology_bulk(request: HttpRequest) -> HttpResponse:
+    actor = request.actor  # type: ignore[attr-defined]
+    return run_bulk(
+        request,
+        TOPOLOGIES_TABLE,
+        _in_scope(request),
+        lambda row: delete_topology(actor=actor, topology=row),
+        label="Delete network topologies",
+        back="/topologies/",
+    )
 
 
 def _one(request: HttpRequest, topology_id: UUID, action: Action | None = None) -> NetworkTopology:

@@ -1,109 +1,110 @@
-"""Departments: list, one, a new one, change, delete."""
+"""Departments: list, one, a new one, change, delete one or many."""
+
+from typing import Any
 
 from django.db.models import Count
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from access.grants import Actor
 from access.guard import allow
+from access.lists import Impact, render_list, run_bulk
 from access.roles import Action
-from access.scoping import narrow
-from projects.forms import DepartmentForm, edit_form
-from projects.models import Department, Project
-from projects.services import create_department, delete_department, update_department
+from projects.forms import DepartmentForm
+from projects.models import Project
+from projects.services import delete_department
+from projects.tables import DEPARTMENTS_DELETE, DEPARTMENTS_TABLE
 from projects.views import units
+from projects.views.units import DEPARTMENT
 from runai_cp.lib.errors import DomainError
-from runai_cp.lib.htmx import render_page
-from runai_cp.lib.paging import pages
 from runai_cp.lib.toasts import toast
+
+LIST = "/departments/"
 
 
 @allow(Action.DEPARTMENT_VIEW)
 @require_GET
-def department_list(request: HttpRequest) -> HttpResponse:
-    words = request.GET.get("q", "").strip()
-    rows = narrow(request, Department.objects.visible_to(request.actor)).with_names()  # type: ignore[attr-defined]
-    rows = rows.filter(scope__name__icontains=words)
-    page = pages(rows.count(), request.GET.get("page"))
-    found = list(rows.with_quota().order_by("scope__name", "pk")[page.offset : page.offset + page.size])
-    projects = Project.objects.visible_to(request.actor).filter(department__in=found).order_by()  # type: ignore[attr-defined]
+def department_list(request: HttpRequest) -> HttpResponseBase:
+    actor = request.actor  # type: ignore[attr-defined]
+    return render_list(
+        request,
+        DEPARTMENTS_TABLE,
+        units.listed(request, DEPARTMENT).prefetch_related("quotas__node_pool"),
+        "projects/department_list.html",
+        bulk=(DEPARTMENTS_DELETE,) if actor.allows_somewhere(Action.DEPARTMENT_DELETE) else (),
+        bulk_url=f"{LIST}bulk",
+        partial="live",
+        dress=lambda rows: _dress(actor, rows),
+        summary=lambda found: units.promised(DEPARTMENT, found),
+    )
+
+
+def _dress(actor: Actor, rows: list[Any]) -> None:
+    """Give each row ``over`` and ``project_count``, of those that the person may see: one query."""
+    units.over(rows)
+    projects = Project.objects.visible_to(actor).filter(department__in=rows).order_by()
     counts = dict(projects.values_list("department").annotate(n=Count("id")))
-    context = {"departments": [(row, counts.get(row.pk, 0)) for row in found], "pages": page, "words": words}
-    return render_page(request, "projects/department_list.html", context)
+    for row in rows:
+        row.project_count = counts.get(row.pk, 0)
 
 
-def _one(request: HttpRequest, department_id: int) -> Department:
-    rows = Department.objects.visible_to(request.actor).with_names().with_quota()  # type: ignore[attr-defined]
-    found: Department = get_object_or_404(rows, pk=department_id)
-    return found
+@allow(Action.DEPARTMENT_DELETE)
+@require_POST
+def department_bulk(request: HttpRequest) -> HttpResponse:
+    """Delete many, after a page that says what each still holds: one with projects stays."""
+    actor = request.actor  # type: ignore[attr-defined]
+    return run_bulk(
+        request,
+        DEPARTMENTS_TABLE,
+        units.listed(request, DEPARTMENT),
+        lambda row: delete_department(actor=actor, department=row),
+        label="Delete departments",
+        back=LIST,
+        impact=lambda rows: _impact(actor, rows),
+    )
+
+
+def _impact(actor: Actor, rows: list[Any]) -> Impact:
+    _dress(actor, rows)
+    return Impact(
+        "Their queues go from the cluster. One that has projects stays: those must be gone first. "
+        "This cannot be undone.",
+        ("projects", "GPUs promised", "GPUs allocated"),
+        [(row.project_count, row.gpu_quota_milli / 1000, row.gpu_allocated_milli / 1000) for row in rows],
+    )
 
 
 @allow(Action.DEPARTMENT_VIEW)
 @require_GET
 def department_detail(request: HttpRequest, department_id: int) -> HttpResponse:
-    department = _one(request, department_id)
-    actor, path = request.actor, department.scope.path  # type: ignore[attr-defined]
-    projects = Project.objects.visible_to(actor).filter(department=department).with_names().with_quota()
-    context = {
-        "department": department,
-        "projects": projects.order_by("scope__name")[:200],
-        "rows": units.pool_rows(department),
-        "may_edit": actor.allows(Action.DEPARTMENT_UPDATE, path),
-        "may_delete": actor.allows(Action.DEPARTMENT_DELETE, path),
-    }
-    return render_page(request, "projects/department_detail.html", context)
+    department = units.one(request, DEPARTMENT, department_id)
+    projects = Project.objects.visible_to(request.actor).filter(department=department).with_names().with_sums()  # type: ignore[attr-defined]
+    return units.show(request, DEPARTMENT, department, projects=projects.order_by("scope__name")[:200])
 
 
 @allow(Action.DEPARTMENT_CREATE)
 @require_http_methods(["GET", "HEAD", "POST"])
 def department_create(request: HttpRequest) -> HttpResponse:
-    cluster = units.cluster_of(request)
-    form = DepartmentForm(request.POST or None, pools=units.pools_of(cluster))
-    if cluster and request.method == "POST" and form.is_valid():
-        try:
-            wanted = form.to_request(cluster)
-            made = units.create_once(
-                request,
-                form,
-                "department",
-                lambda: create_department(actor=request.actor, request=wanted),  # type: ignore[attr-defined]
-            )
-            toast(request, f"Department {wanted.name} was created")
-            return redirect("projects:department_detail", made)
-        except DomainError as error:
-            form.refuse(error)
-    context = {"form": form, "cluster": cluster, "clusters": units.clusters_to_choose(request), "kind": "department"}
-    return render_page(request, "projects/unit_form.html", context, status=422 if form.errors else 200)
+    return units.create(request, DEPARTMENT, lambda data, cluster, pools: DepartmentForm(data, pools=pools))
 
 
 @allow(Action.DEPARTMENT_UPDATE)
 @require_http_methods(["GET", "HEAD", "POST"])
 def department_edit(request: HttpRequest, department_id: int) -> HttpResponse:
-    department = _one(request, department_id)
-    form = edit_form(department, request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            update_department(actor=request.actor, department=department, request=form.to_update())  # type: ignore[attr-defined]
-            toast(request, f"{department.name} was changed", "The quota takes effect in the next scheduling cycle.")
-            return redirect("projects:department_detail", department_id)
-        except DomainError as error:
-            form.refuse(error)
-    context = {"form": form, "unit": department, "cluster": department.cluster, "kind": "department"}
-    return render_page(request, "projects/unit_form.html", context, status=422 if form.errors else 200)
+    return units.edit(request, DEPARTMENT, units.one(request, DEPARTMENT, department_id))
 
 
 @allow(Action.DEPARTMENT_DELETE)
 @require_POST
 def department_delete(request: HttpRequest, department_id: int) -> HttpResponse:
-    department = _one(request, department_id)
+    department = units.one(request, DEPARTMENT, department_id)
     name = department.name
     if request.POST.get("typed", "").strip() != name:
-        toast(request, f"{name} stays", "The typed name was not the department's.", "bad")
-        return redirect("projects:department_detail", department_id)
+        return units.stays(request, DEPARTMENT, department, "The typed name was not the department's.")
     try:
         delete_department(actor=request.actor, department=department)  # type: ignore[attr-defined]
     except DomainError as error:
-        toast(request, f"{name} stays", error.message, "bad")
-        return redirect("projects:department_detail", department_id)
+        return units.stays(request, DEPARTMENT, department, error.message)
     toast(request, f"{name} was deleted")
     return redirect("projects:department_list")

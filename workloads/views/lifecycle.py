@@ -12,9 +12,7 @@ from access.guard import allow
 from access.lists import run_bulk
 from access.roles import Action
 from agent.wire.phases import Phase
-from projects.models import Project
 from runai_cp.lib.errors import DomainError, FieldError, Invalid
-from runai_cp.lib.htmx import render_page
 from runai_cp.lib.toasts import toast
 from workloads.models import DesiredPhase, Workload
 from workloads.services import delete_workload, resume_workload, suspend_workload
@@ -127,20 +125,3 @@ def workload_bulk(request: HttpRequest) -> HttpResponse:
         label=label,
         back="/workloads/",
     )
-
-
-@allow(Action.PROJECT_DELETE)
-@require_GET
-def project_impact(request: HttpRequest, project_id: int) -> HttpResponse:
-    """What goes with a project, before its name is typed: here, because only this room knows the workloads."""
-    rows = Project.objects.visible_to(request.actor, Action.PROJECT_DELETE).with_names().with_quota()  # type: ignore[attr-defined]
-    project = get_object_or_404(rows, pk=project_id)
-    counts = Workload.objects.filter(project=project).impact()
-    ended = {"Completed", "Failed", "Stopped"}
-    context = {
-        "project": project,
-        "running": counts.get("Running", 0),
-        "waiting": sum(n for phase, n in counts.items() if phase not in ended | {"Running"}),
-        "ended": sum(n for phase, n in counts.items() if phase in ended),
-    }
-    return render_page(request, "workloads/project_impact.html", context)

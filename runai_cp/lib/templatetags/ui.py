@@ -261,24 +261,3 @@ def query(context: Mapping[str, Any], **changes: Any) -> str:
         if value not in (None, ""):
             params[name] = str(value)
     return "?" + params.urlencode()
-
-
-@register.simple_tag(takes_context=True)
-def without_param(context: Mapping[str, Any], name: str) -> str:
-    """The present query string without one parameter, on the first page."""
-    return query(context, **{name: None, "page": None})
-
-
-@register.inclusion_tag("components/sort_head.html", takes_context=True)
-def sort_head(context: Mapping[str, Any], name: str, label: str, extra: str = "", start: str = "asc") -> dict[str, Any]:
-    """A column head that is a link and says when it is the one sorted by (``sort`` and ``order`` of the URL)."""
-    request: HttpRequest = context["request"]
-    mine = request.GET.get("sort", context.get("sort", "")) == name
-    order = request.GET.get("order", context.get("order", "asc")) if mine else ""
-    turned = {"asc": "desc", "desc": "asc"}.get(order, start)
-    return {
-        "href": query(context, sort=name, order=turned, page=None),
-        "label": label,
-        "extra": extra,
-        "direction": {"asc": "ascending", "desc": "descending"}.get(order, ""),
-    }

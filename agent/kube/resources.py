@@ -73,6 +73,7 @@ CRD = Resource("CustomResourceDefinition", "customresourcedefinitions", "apiexte
 ACCESS_REVIEW = Resource(
     "SelfSubjectAccessReview", "selfsubjectaccessreviews", "authorization.k8s.io", namespaced=False
 )
+RULES_REVIEW = Resource("SelfSubjectRulesReview", "selfsubjectrulesreviews", "authorization.k8s.io", namespaced=False)
 MUTATING_WEBHOOK = Resource(
     "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", "admissionregistration.k8s.io", namespaced=False
 )

@@ -48,7 +48,8 @@ Mark = tuple[str, str]
 class Reporter:
     """``changed`` is set when something is to be flushed; ``flush`` brings all marks into the outbox."""
 
-    def __init__(self, informers: Informers, cluster_id: str, pool_label: str) -> None:
+    def __init__(self, informers: Informers, cluster_id: str, pool_label: Callable[[], str]) -> None:
+        """``pool_label``: the key of the node label that names the pool, as it is now."""
         self._stores: dict[Resource, Store] = {
             item: informers.of(item, optional=item is not POD).store for item in WATCHED
         }
@@ -56,6 +57,7 @@ class Reporter:
         self._informers = informers
         self._cluster_id = cluster_id
         self._pool_label = pool_label
+        self._pooled_by = pool_label()
         self._kubernetes = ""
         self._runs_as = "deployment" if os.environ.get("KUBERNETES_SERVICE_HOST") else "process"
         self._dirty: dict[Mark, None] = {}
@@ -77,7 +79,7 @@ class Reporter:
             WORKLOAD: lambda change: self._mark("Workload", change.key),
             PROJECT: self._project_changed,
             NODE_POOL: lambda change: self._mark_all("Node", NODE),
-            RUNAI_CONFIG: lambda change: self._mark("Cluster", self._cluster_id),
+            RUNAI_CONFIG: self._config_changed,
         }
         for resource, handler in handlers.items():
             self._stores[resource].on_change(handler)
@@ -94,6 +96,12 @@ class Reporter:
         known = self._stores[resource].keys()
         for key in known:
             self._mark(kind, key)
+
+    def _config_changed(self, change: Change) -> None:
+        self._mark("Cluster", self._cluster_id)
+        if self._pool_label() != self._pooled_by:
+            self._pooled_by = self._pool_label()
+            self._mark_all("Node", NODE)
 
     def _node_changed(self, change: Change) -> None:
         self._mark("Node", change.key)
@@ -184,7 +192,7 @@ class Reporter:
         if self._devices[name] != before:
             for key in self._on_node.get(name, {}):
                 self._dirty.setdefault(("Pod", key), None)
-        pool = pool_of(marks, rules, self._pool_label)
+        pool = pool_of(marks, rules, self._pool_label())
         report = node_report(node, pool, pods, self._devices[name])
         self._put("Node", name, report.uid, report, outbox)
 

@@ -79,6 +79,11 @@ def effective(settings: Settings, spec: ClusterConfig) -> Settings:
     return replace(settings, **{name: value for name, value in wanted.items() if name not in settings.given})
 
 
+def pool_label(settings: Settings, configured: Configured) -> str:
+    """Key of the node label that names the pool, now."""
+    return effective(settings, configured.spec).node_pool_label
+
+
 def planning(spec: ClusterConfig, pools: tuple[str, ...] = ()) -> Config:
     """How the scheduler plans. ``pools``: only these; empty: all."""
     chosen = spec.scheduler

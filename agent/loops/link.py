@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 
 import structlog
 
@@ -21,6 +22,7 @@ from agent.link.outbox import Outbox
 from agent.link.pace import react
 from agent.link.reporter import VERSION, Reporter
 from agent.link.term import Term
+from agent.loops.configured import Configured, pool_label
 from agent.loops.context import Context
 from agent.loops.snapshot_shipping import ship_snapshots
 
@@ -33,6 +35,7 @@ async def run(context: Context) -> None:
     """Never returns. Raises when another instance has taken over, or when a fresh process is the better try."""
     memory = Memory(context.kube)
     reporter: Reporter | None = None
+    configured = Configured(context.informers)
     outbox = Outbox()
     while True:
         config = await _configuration(context, memory)
@@ -40,7 +43,8 @@ async def run(context: Context) -> None:
             identity = await _identity(context, memory, link)
             link.identity = identity
             if reporter is None:
-                reporter = Reporter(context.informers, identity.cluster_id, context.settings.node_pool_label)
+                label = partial(pool_label, context.settings, configured)
+                reporter = Reporter(context.informers, identity.cluster_id, label)
                 await reporter.start(await _kubernetes(context))
             term = Term(
                 context.kube,

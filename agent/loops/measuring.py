@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import aiohttp
 import structlog
@@ -41,9 +41,18 @@ _MIB = 1 << 20
 class Measurer:
     """``tick(at_ms)`` measures once. ``problems`` holds what did not answer the last time, by source."""
 
-    def __init__(self, kube: Kube, informers: Informers, http: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        informers: Informers,
+        http: aiohttp.ClientSession,
+        *,
+        pool_label: Callable[[], str] = lambda: labels.NODE_POOL,
+    ) -> None:
+        """``pool_label``: the key of the node label that names the pool, as it is now."""
         self._kube = kube
         self._http = http
+        self._pool_label = pool_label
         self._nodes = informers.store(NODE)
         self._pods = informers.store(POD)
         self._pools = informers.store(NODE_POOL, optional=True)
@@ -57,7 +66,8 @@ class Measurer:
 
     async def tick(self, at_ms: int) -> Tick:
         rules = sorted((node_pool_of(obj)[1] for obj in self._pools), key=lambda rule: rule.name)
-        nodes = [_node_fact(node, rules) for node in sorted(self._nodes, key=_name)]
+        label = self._pool_label()
+        nodes = [_node_fact(node, rules, label) for node in sorted(self._nodes, key=_name)]
         memory = {node.name: node.gpu_memory_mib for node in nodes}
         placed, waiting = self._pod_facts(memory)
         self.problems = {}
@@ -143,9 +153,9 @@ def _name(obj: Obj) -> str:
     return str(obj["metadata"]["name"])
 
 
-def _node_fact(node: Obj, rules: list[PoolRule]) -> NodeFact:
+def _node_fact(node: Obj, rules: list[PoolRule], label: str) -> NodeFact:
     marks = node["metadata"].get("labels") or {}
-    seen = node_of(node, pool_of(marks, rules, labels.NODE_POOL))
+    seen = node_of(node, pool_of(marks, rules, label))
     memory = gpu_memory_mib(marks)
     return NodeFact(seen.name, seen.pool, seen.gpus, memory, seen.cpu, seen.memory, seen.ready)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from functools import partial
 
 import aiohttp
 import structlog
 
 from agent.kube.cache import Change
 from agent.kube.resources import POD
+from agent.loops.configured import Configured, pool_label
 from agent.loops.context import Context
 from agent.loops.marking import Marker
 from agent.loops.measuring import Measurer
@@ -46,7 +48,8 @@ def interval_s(nodes: int) -> float:
 async def run(context: Context) -> None:
     """The role; ends only by an error."""
     async with aiohttp.ClientSession() as http:
-        measurer = Measurer(context.kube, context.informers, http)
+        label = partial(pool_label, context.settings, Configured(context.informers))
+        measurer = Measurer(context.kube, context.informers, http, pool_label=label)
         shipper = Shipper(context.kube, http)
         marker = Marker(context.kube, context.informers)
         started = asyncio.Event()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 
 import structlog
 
@@ -79,19 +80,52 @@ async def _upgrade(kube: Kube, document: Obj, have: Obj | None) -> str:
 
 
 async def missing_rights(kube: Kube) -> str:
-    """Rules of this release's ClusterRole that the installed one lacks; "" where it has all or cannot be read."""
+    """Rights of this release that the installation lacks: of the agent everywhere, of the agent in its own namespace,
+    and of the roles that projects give to people. "" where it has all; what cannot be read is not complained about."""
+    found = []
+    for role in wire.cluster_roles():
+        name = role["metadata"]["name"]
+        of = "" if name == wire.SERVICE_ACCOUNT else f" in ClusterRole {name}"
+        found += [f"{resource}{of}" for resource in _lacking(await _role_rules(kube, name), role["rules"])]
+    own = _lacking(await _own_rules(kube, labels.NAMESPACE), wire.namespace_rules())
+    found += [f"{resource} in namespace {labels.NAMESPACE}" for resource in own]
+    return (
+        f"rights of this release are missing on {', '.join(found)}; apply its manifest or chart again" if found else ""
+    )
+
+
+async def _role_rules(kube: Kube, name: str) -> list[Obj] | None:
     try:
-        have = (await kube.get(CLUSTER_ROLE, wire.SERVICE_ACCOUNT)).get("rules") or []
+        return (await kube.get(CLUSTER_ROLE, name)).get("rules") or []
     except (NotFound, Forbidden):
-        return ""
-    missing = [rule for rule in wire.agent_rules() if not any(_covers(other, rule) for other in have)]
-    names = ", ".join(sorted({resource for rule in missing for resource in rule["resources"]}))
-    return f"rights of this release are missing on {names}; apply its manifest or chart again" if missing else ""
+        return None
+
+
+async def _own_rules(kube: Kube, namespace: str) -> list[Obj] | None:
+    """What this account may do in a namespace, as the API server says; None where it does not know all."""
+    ask = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "metadata": {}}
+    try:
+        status = (await kube.create(ask | {"spec": {"namespace": namespace}})).get("status") or {}
+    except KubeError:
+        return None
+    return None if status.get("incomplete", True) else list(status.get("resourceRules") or ())
+
+
+def _lacking(have: list[Obj] | None, wanted: list[Obj]) -> list[str]:
+    """Resources of the rules that are wanted and not there; [] where nothing is known."""
+    if have is None:
+        return []
+    missing = [rule for rule in wanted if not any(_covers(other, rule) for other in have)]
+    return sorted({resource for rule in missing for resource in rule["resources"]})
 
 
 def _covers(have: Obj, rule: Obj) -> bool:
     same_names = set(have.get("resourceNames") or ()) == set(rule.get("resourceNames") or ())
-    return same_names and all(set(rule[key]) <= set(have.get(key) or ()) for key in ("apiGroups", "resources", "verbs"))
+    return same_names and all(_within(rule[key], have.get(key) or ()) for key in ("apiGroups", "resources", "verbs"))
+
+
+def _within(wanted: Iterable[str], have: Iterable[str]) -> bool:
+    return "*" in have or set(wanted) <= set(have)
 
 
 async def take_chart_values(kube: Kube) -> None:

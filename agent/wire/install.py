@@ -178,6 +178,17 @@ def agent_rules() -> list[Obj]:
     ]
 
 
+def namespace_rules() -> list[Obj]:
+    """What the agent may do in its own namespace beyond that."""
+    return [_rule([""], ["secrets"], _ALL), _rule(["apps"], ["deployments"], _ALL)]
+
+
+def cluster_roles() -> list[Obj]:
+    """The ClusterRoles of this release with their rules: the agent's first, then those of people."""
+    rbac = "rbac.authorization.k8s.io/v1"
+    return [_object(rbac, "ClusterRole", SERVICE_ACCOUNT, rules=agent_rules()), *project_roles()]
+
+
 def service_account() -> list[Obj]:
     """The account of the agent and its rights."""
     subject = {"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": labels.NAMESPACE}
@@ -186,14 +197,13 @@ def service_account() -> list[Obj]:
     kinds = {"apiGroup": api, "kind": "ClusterRole", "name": f"{SERVICE_ACCOUNT}-kinds"}
     chosen = {"clusterRoleSelectors": [{"matchLabels": {READS_KIND: "true"}}]}
     secret_ref = {"apiGroup": api, "kind": "Role", "name": SERVICE_ACCOUNT}
-    secrets = [_rule([""], ["secrets"], _ALL), _rule(["apps"], ["deployments"], _ALL)]
     return [
         _object("v1", "ServiceAccount", SERVICE_ACCOUNT, namespace=labels.NAMESPACE),
-        _object(rbac, "ClusterRole", SERVICE_ACCOUNT, rules=agent_rules()),
+        cluster_roles()[0],
         _object(rbac, "ClusterRoleBinding", SERVICE_ACCOUNT, subjects=[subject], roleRef=ref),
         _object(rbac, "ClusterRole", kinds["name"], aggregationRule=chosen),
         _object(rbac, "ClusterRoleBinding", kinds["name"], subjects=[subject], roleRef=kinds),
-        _object(rbac, "Role", SERVICE_ACCOUNT, namespace=labels.NAMESPACE, rules=secrets),
+        _object(rbac, "Role", SERVICE_ACCOUNT, namespace=labels.NAMESPACE, rules=namespace_rules()),
         _object(
             rbac, "RoleBinding", SERVICE_ACCOUNT, namespace=labels.NAMESPACE, subjects=[subject], roleRef=secret_ref
         ),

@@ -118,6 +118,8 @@ class FakeKube:
     async def create(self, obj: Obj) -> Obj:
         resource, obj = resource_of(obj), copy.deepcopy(obj)
         await self._enter("create", resource)
+        if resource.kind.endswith("Review"):  # a question, which nobody answers here
+            return obj
         meta = obj["metadata"]
         if meta.get("generateName") and not meta.get("name"):
             meta["name"] = meta["generateName"] + uuid.uuid4().hex[:5]

@@ -17,12 +17,15 @@ from agent import install
 from agent.kube.client import KubeClient
 from agent.kube.errors import NotFound
 from agent.kube.protocol import Obj
-from agent.kube.resources import NAMESPACE, POD, PROJECT, QUEUE, WORKLOAD
+from agent.kube.resources import CLUSTER_ROLE, NAMESPACE, POD, PROJECT, QUEUE, ROLE, WORKLOAD
+from agent.loops.reconcile_operands import missing_rights
+from agent.wire.install import agent_rules, crd_text, render_manifest
 from tests.agent.operator.operating import namespace, project, workload
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).resolve().parents[3]
 COUNT = 12
+FACTS = {"cluster_id": "c", "cluster_name": "t", "link_url": "https://h", "ca_pem": "", "enrolment_token": "t"}
 
 
 def start(kubeconfig: str) -> subprocess.Popen[bytes]:
@@ -65,6 +68,40 @@ async def test_killed_at_any_time_it_makes_every_pod_once_and_clears_up(kube_clu
         finally:
             process.kill()
             process.wait()
+
+
+LESS = {
+    "everywhere": ("ClusterRole", "runai-agent", None, "pods"),
+    "in its namespace": ("Role", "runai-agent", "runai", "secrets in namespace runai"),
+    "for people": ("ClusterRole", "runai-researcher", None, "in ClusterRole runai-researcher"),
+}
+
+
+@pytest.mark.parametrize(("kind", "name", "space", "says"), LESS.values(), ids=list(LESS))
+async def test_rights_that_the_installation_lacks_are_named(kube_cluster, kind, name, space, says):
+    """Asked with the agent's own account; the manifest is applied again afterwards."""
+    manifest = install.parse(render_manifest(**FACTS, crd_yaml=crd_text()))
+    async with KubeClient.connect(str(kube_cluster.kubeconfig)) as admin:
+        await install.install(admin, manifest)
+        account = str(kube_cluster.service_account_kubeconfig("runai", "runai-agent"))
+        async with KubeClient.connect(account) as kube:
+
+            async def complains() -> bool:
+                return says in await missing_rights(kube)
+
+            async def content() -> bool:
+                return await missing_rights(kube) == ""
+
+            await until(content)
+            few: list[Obj] = [{"apiGroups": [""], "resources": ["events"], "verbs": ["get"]}]
+            if name == "runai-agent" and kind == "ClusterRole":
+                few += [rule for rule in agent_rules() if "pods" not in rule["resources"]]
+            try:
+                await admin.patch(ROLE if space else CLUSTER_ROLE, name, space, body={"rules": few})
+                await until(complains)
+            finally:
+                await install.install(admin, manifest)
+            await until(content)
 
 
 async def ready(kube: KubeClient) -> bool:

@@ -32,6 +32,8 @@ class QuotaProblem:
     field: str
     given: str
     allowed: str
+    value: int = 0
+    """``given`` in the unit that is stored."""
 
     @property
     def message(self) -> str:
@@ -72,11 +74,13 @@ def check_quota(quota: PoolQuota) -> Iterator[QuotaProblem]:
             value: int = getattr(item, part)
             unlimited = value == UNLIMITED and (part == "limit" or name != "gpu")
             if not unlimited and not 0 <= value <= ceiling:
-                yield QuotaProblem(f"{where}.{part}", str(value), f"0 to {ceiling}")
+                yield QuotaProblem(f"{where}.{part}", _amount(name, value), f"0 to {_amount(name, ceiling)}", value)
         if item.limit != UNLIMITED and item.deserved > item.limit:
-            yield QuotaProblem(f"{where}.limit", str(item.limit), f"at least what is deserved, {item.deserved}")
+            allowed = f"at least the quota, {_amount(name, item.deserved)}"
+            yield QuotaProblem(f"{where}.limit", _amount(name, item.limit), allowed, item.limit)
         if not 0 <= item.over_quota_weight <= MAX_WEIGHT_MILLI:
-            yield QuotaProblem(f"{where}.overQuotaWeight", str(item.over_quota_weight), f"0 to {MAX_WEIGHT_MILLI}")
+            given, most = item.over_quota_weight, MAX_WEIGHT_MILLI
+            yield QuotaProblem(f"{where}.overQuotaWeight", f"{given / 1000:g}", f"0 to {most / 1000:g}", given)
 
 
 def total(quotas: Iterable[PoolQuota], resource: str = "gpu") -> int:
@@ -119,6 +123,14 @@ def check_parent(parent: Iterable[PoolQuota], children: Iterable[Iterable[PoolQu
         if given != UNLIMITED and (amount == UNLIMITED or amount > given):
             allowed = f"at least {_devices(amount)}, what the projects of the department deserve together"
             yield QuotaProblem(f"resources[{pool}].gpu.deserved", _devices(given), allowed)
+
+
+def _amount(resource: str, value: int) -> str:
+    """As people say it: ``2.5 GPUs``, ``500 milli-cores``, ``1024 MiB``."""
+    if resource == "gpu":
+        return _devices(value)
+    unit, scale = ("milli-cores", 1) if resource == "cpu" else ("MiB", 1 << 20)
+    return f"{Decimal(value) / scale:.3f}".rstrip("0").rstrip(".") + f" {unit}"
 
 
 def _devices(milli: int) -> str:

@@ -72,6 +72,7 @@ def create_cluster(*, actor: Actor, request: CreateCluster) -> Cluster:
     root = root_scope()
     require(actor, Action.CLUSTER_CREATE, root)
     _check_name(request.name)
+    _check_free(request.name)
     if request.domain and not DOMAIN.fullmatch(request.domain):
         raise Invalid(FieldError("domain", "must be a host name without scheme or path", request.domain))
     _check_location(request.location)
@@ -124,6 +125,7 @@ def rename_cluster(*, actor: Actor, cluster: Cluster, name: str) -> None:
     before = cluster.name
     if name == before:
         return
+    _check_free(name, besides=cluster.scope_id)
     rename_scope(cluster.scope, name)
     cluster.save(update_fields=["updated_at"])
     _record(actor, "update", cluster, before={"name": before}, after={"name": name})
@@ -240,6 +242,14 @@ def _nudge_withdrawal(cluster_id: UUID) -> None:
 def _check_name(name: str) -> None:
     if not NAME.fullmatch(name):
         raise Invalid(FieldError("name", f"must have {NAME_ALLOWED}", name, NAME_ALLOWED))
+
+
+def _check_free(name: str, besides: int | None = None) -> None:
+    """Two names that differ in case only would be taken for one another."""
+    others = Scope.objects.filter(kind=ScopeKind.CLUSTER, name__iexact=name).exclude(pk=besides)
+    known = others.values_list("name", flat=True).first()
+    if known is not None:
+        raise Conflict(f"A cluster named {known!r} exists already; {name!r} is told from it by case at most.")
 
 
 def _record(actor: Actor, action: str, cluster: Cluster, **values: object) -> None:

@@ -55,6 +55,11 @@ def _pool(value: object, by_id: dict[str, str], names: set[str], where: str) -> 
 
 
 def _quota(item: Json, pool: str, where: str) -> PoolQuota:
+    for name, unit in (("gpu", "devices"), ("cpu", "milli-cores")):
+        given = item.get(name)
+        if isinstance(given, dict) and given.get("units") is not None:
+            allowed = f"nothing: the amounts are {unit}"
+            raise QuotaError(QuotaProblem(f"{where}.{name}.units", str(given["units"]), allowed))
     memory = item.get("memory")
     units = quotas.MEMORY_UNITS["Mib"]
     if isinstance(memory, dict):

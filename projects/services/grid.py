@@ -193,9 +193,8 @@ def _alone(changes: tuple[UnitCells, ...], rows: Mapping[tuple[str, int], Quota]
         for problem in quotas.check_quota(quota):
             part = problem.field.rpartition("].")[2].replace("overQuotaWeight", "weight")
             sheet = SHEETS[part]
-            given = int(problem.given)
             message = _limit_message(quota, part) if part.endswith("limit") else problem.message
-            yield FieldError(cell_field(units[key], quota.node_pool, part), message, sheet.write(given))
+            yield FieldError(cell_field(units[key], quota.node_pool, part), message, sheet.write(problem.value))
 
 
 def _limit_message(quota: PoolQuota, part: str) -> str:

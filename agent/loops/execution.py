@@ -33,7 +33,6 @@ from agent.wire import labels as names
 log = structlog.get_logger(__name__)
 
 MANAGER = "runai-scheduler"
-SECOND = 1_000_000_000
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 CONFIRM_S = 30.0
@@ -209,7 +208,7 @@ class Executor:
     def _unbound(self, bind: Bind, pause_s: float = 0.0) -> None:
         """It is not bound: neither pod nor shared devices count any more. The pause is measured by a clock that nobody
         sets: one that is set back would make it last for ever."""
-        self._mirror.bind_failed(bind.pod, time.time_ns() + int(pause_s * SECOND))
+        self._mirror.bind_failed(bind.pod, pause_s)
         asyncio.get_running_loop().call_later(pause_s, self._mirror.release, bind.pod)
         if self._reservations is not None:
             for group in bind.gpu_groups:
@@ -281,7 +280,7 @@ class Executor:
                     current = await self._look(entry.obj) if entry is not None else None
                     if current is not None and not (current.get("spec") or {}).get("nodeName"):
                         log.error("bind_lost", pod=uid)
-                        self._mirror.bind_failed(uid, time.time_ns())
+                        self._mirror.bind_failed(uid)
 
     # -- evicting ----------------------------------------------------------------------------------------------------
 

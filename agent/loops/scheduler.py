@@ -34,6 +34,7 @@ from agent.kube.resources import (
     TOPOLOGY,
     WORKLOAD_KIND,
 )
+from agent.loops.clocks import SteadyClock
 from agent.loops.configured import ConfigChanged, Configured, effective, planning
 from agent.loops.context import Context
 from agent.loops.execution import Executor
@@ -95,6 +96,7 @@ class Scheduler:
         self._settings = settings = effective(context.settings, self._configured.spec)
         self._config = planning(self._configured.spec, settings.node_pools)
         self._wake = asyncio.Event()
+        self._clock = SteadyClock()
         self._changes = 0
         self._moved_at = 0.0
         self._cycles_since_check = 0
@@ -141,7 +143,7 @@ class Scheduler:
             gpu_placement=settings.placement_gpu,
             cpu_placement=settings.placement_cpu,
             wake=self._woken,
-            clock=time.time_ns,
+            clock=self._clock,
         )
 
     def _leading(self) -> bool:
@@ -158,7 +160,7 @@ class Scheduler:
         return not pools or (known is not None and known.pool in pools)
 
     def _snapshot(self) -> Snapshot:
-        return self._mirror.snapshot(time.time_ns())
+        return self._mirror.snapshot(self._clock())
 
     def _woken(self) -> None:
         self._changes += 1
@@ -279,7 +281,7 @@ class Scheduler:
     def _cycle(self) -> float:
         """One plan and its consequences. Returns how long it took, in seconds."""
         started = time.perf_counter()
-        now = time.time_ns()
+        now = self._clock()
         snapshot, decided = self._plan(now)
         self._executor.carry_out(decided)
         self._mirror.note(decided, now)
@@ -297,7 +299,7 @@ class Scheduler:
         if not calm or self._cycles_since_check < CHECK_CYCLES or time.monotonic() < self._check_after:
             return
         started = time.monotonic()
-        found = differences(self._mirror, self._stores, time.time_ns())
+        found = differences(self._mirror, self._stores, self._clock())
         CHECKS.inc()
         if found:
             DEFECTS.inc(len(found))

@@ -28,6 +28,7 @@ from agent.operator.sharing import is_reservation
 from agent.scheduler.snapshot import Plan, Snapshot
 from agent.wire import labels as names
 
+SECOND = 1_000_000_000
 _QUIET = {
     (PodStatus.BINDING, PodStatus.BOUND),
     (PodStatus.BINDING, PodStatus.RUNNING),
@@ -262,11 +263,12 @@ class Mirror:
         self.demand.assumed[uid] = Assumed(node, gpu_groups)
         self.demand.review(uid, self._clock())
 
-    def bind_failed(self, uid: str, hold_until: int) -> None:
-        """The pod is not bound; do not try it again before ``hold_until`` (ns)."""
+    def bind_failed(self, uid: str, pause_s: float = 0.0) -> None:
+        """The pod is not bound; do not try it again for so many seconds."""
         if self.demand.assumed.pop(uid, None) is not None:
-            self.demand.held[uid] = hold_until
-            self.demand.review(uid, self._clock())
+            now = self._clock()
+            self.demand.held[uid] = now + int(pause_s * SECOND)
+            self.demand.review(uid, now)
             self._wake()
 
     def release(self, uid: str) -> None:

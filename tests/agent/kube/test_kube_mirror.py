@@ -185,10 +185,10 @@ def test_a_failed_bind_pauses_the_pod_until_its_time():
     world = world_of(node("n0"), queue(), pod("a"))
     uid = only_pod(world).uid
     world.mirror.assume_bound(uid, "n0", ())
-    world.mirror.bind_failed(uid, NOW + 5)
+    world.mirror.bind_failed(uid, 5)
     assert only_pod(world).status == PodStatus.GATED
     assert world.mirror.restless()
-    assert world.mirror.snapshot(NOW + 5).pods[0].status == PodStatus.PENDING
+    assert world.mirror.snapshot(NOW + 5 * 10**9).pods[0].status == PodStatus.PENDING
 
 
 def test_an_eviction_on_its_way_counts_as_leaving():

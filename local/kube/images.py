@@ -116,33 +116,40 @@ def _write_busybox_layer(layer: Path, binary: bytes, applets: Sequence[str]) -> 
 
 
 def _python(progress: Progress) -> Image:
-    target = cache_dir() / "images" / "python-3.11-bookworm-1.tar"
-    with locked(target.with_suffix(".lock"), lambda: progress(f"waiting for the image {PYTHON}")):
+    packages = ("python3-minimal", "libpython3-stdlib", "ca-certificates")
+    return debian(progress, PYTHON, packages, command=["python3"], label="python-3.11-bookworm-1")
+
+
+def debian(progress: Progress, name: str, packages: Sequence[str], *, command: Sequence[str], label: str = "") -> Image:
+    """A Debian root file system with packages, without documentation and package lists. Raises ImagesError."""
+    digest = hashlib.sha256(repr(tuple(packages)).encode()).hexdigest()[:8]
+    label = label or f"{name.rpartition('/')[2].replace(':', '-')}-{digest}"
+    target = cache_dir() / "images" / f"{label}.tar"
+    with locked(target.with_suffix(".lock"), lambda: progress(f"waiting for the image {name}")):
         if not target.exists():
-            progress(f"making the image {PYTHON}, once per machine (usually 20 s)")
+            progress(f"making the image {name}, once per machine (usually 20 s)")
             layer = target.with_suffix(".layer.tar")
-            _write_python_layer(layer)
-            write_archive(target, PYTHON, layer, ["python3"])
+            _write_debian_layer(layer, name, packages)
+            write_archive(target, name, layer, command)
             layer.unlink()
-    return Image(PYTHON, target)
+    return Image(name, target)
 
 
-def _write_python_layer(layer: Path) -> None:
-    """A Debian root file system with Python's standard library, without documentation and package lists."""
+def _write_debian_layer(layer: Path, name: str, packages: Sequence[str]) -> None:
     useless = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/lib/apt/lists")
     argv = [
         "mmdebstrap",
         "--variant=essential",
-        "--include=python3-minimal,libpython3-stdlib,ca-certificates",
+        f"--include={','.join(packages)}",
         *[f'--customize-hook=rm -rf "$1"/{folder}' for folder in (*useless, "var/cache/apt/archives/*.deb")],
-        '--customize-hook=ln -sf python3 "$1"/usr/bin/python',
+        '--customize-hook=if [ -e "$1"/usr/bin/python3 ]; then ln -sf python3 "$1"/usr/bin/python; fi',
         "bookworm",
         str(layer),
     ]
     done = subprocess.run(argv, capture_output=True, text=True, cwd="/")
     if done.returncode:
         layer.unlink(missing_ok=True)
-        raise ImagesError(f"mmdebstrap could not make {PYTHON}: {done.stderr.strip()[-800:]}")
+        raise ImagesError(f"mmdebstrap could not make {name}: {done.stderr.strip()[-800:]}")
 
 
 def read(archive: tarfile.TarFile, name: str) -> bytes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -31,27 +31,19 @@ SPACE, NAME, ON, CLASS, DRIVER = "dra-live", "dra-scheduler", "dra-001", "gpu.dr
 V1 = "resource.k8s.io/v1"
 
 
-@pytest.fixture(scope="module")
-def live(kube_cluster, tmp_path_factory) -> Iterator[Live]:
-    made = Live(kube_cluster, tmp_path_factory.mktemp("dra"))
-    made.install()
-    yield made
-    made.stop()
-
-
 @pytest.fixture
-async def kube(live: Live) -> AsyncIterator[KubeClient]:
+async def kube(live_cluster: Live) -> AsyncIterator[KubeClient]:
     """A node with two devices; all of it goes with the test."""
     things = (cluster_object("Namespace", "v1", SPACE), queue(), node(), device_class(), slice_of(2), template())
-    async with live.connect() as kube:
+    async with live_cluster.connect() as kube:
         for obj in things:
             await kube.apply(obj, manager="test")
         await kube.patch(NODE, ON, body={"status": node()["status"]}, subresource="status")
-        live.start("scheduler", "--scheduler-name", NAME)
+        live_cluster.start("scheduler", "--scheduler-name", NAME)
         try:
             yield kube
         finally:
-            live.stop()
+            live_cluster.stop()
             await clear(kube)
 
 

@@ -72,6 +72,7 @@ MIDDLEWARE = [
     "runai_cp.lib.middleware.RequestFactsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "runai_cp.lib.middleware.PrivateAnswersMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -122,10 +123,12 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "/login/"
 SESSION_COOKIE_AGE = env.integer("RUNAI_SESSION_SECONDS", 12 * 3600, minimum=60)
-SESSION_COOKIE_NAME = "runai_session"
 SESSION_COOKIE_SAMESITE = "Lax"
-CSRF_COOKIE_NAME = "runai_csrf"
 SECURE_COOKIES = env.flag("RUNAI_SECURE_COOKIES", default=not (LOCAL or DEBUG))
+# With the prefix a browser takes them from this very host alone: a tenant's neighbour on a sibling host plants none.
+_HOST_ONLY = "__Host-" if SECURE_COOKIES else ""
+SESSION_COOKIE_NAME = f"{_HOST_ONLY}runai_session"
+CSRF_COOKIE_NAME = f"{_HOST_ONLY}runai_csrf"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"

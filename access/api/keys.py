@@ -110,7 +110,7 @@ class AllUserApplicationsView(AllAccessKeysView):
 
 def _narrowed(request: Request) -> QuerySet[AccessKey]:
     rows = AccessKey.objects.select_related("owner")
-    wanted: dict[str, Any] = {"clientId": "client_id", "createdBy": "owner__email__iexact"}
+    wanted: dict[str, Any] = {"clientId": "client_id", "createdBy": "owner__email__same"}
     for name, lookup in wanted.items():
         value = request.query_params.get(name, "").replace("\x00", "")[:254]
         if value:

@@ -12,11 +12,11 @@ from access.roles import Action, role_named
 from runai_cp.lib.errors import Conflict, FieldError, Invalid
 
 _TAKEN: dict[str, Callable[[str], bool]] = {
-    "users": lambda name: User.objects.filter(email__iexact=name).exists(),
+    "users": lambda name: User.objects.filter(email__same=name).exists(),
     "service-accounts": lambda name: Application.objects.filter(name=name).exists(),
-    "groups": lambda name: Group.objects.filter(name__iexact=name).exists(),
-    "roles": lambda name: role_named(name) is not None or Role.objects.filter(name__iexact=name).exists(),
-    "idps": lambda name: IdentityProvider.objects.filter(alias__iexact=name).exists(),
+    "groups": lambda name: Group.objects.filter(name__same=name).exists(),
+    "roles": lambda name: role_named(name) is not None or Role.objects.filter(name__same=name).exists(),
+    "idps": lambda name: IdentityProvider.objects.filter(alias__same=name).exists(),
     "webhooks": lambda name: Webhook.objects.filter(name=name).exists(),
 }
 

@@ -74,7 +74,8 @@ class TokenView(ApiView):
         except NotAuthenticated as error:
             raise Invalid(message=error.message) from error  # the contract declares 400 here, and clients retry a 401
         answer = {"accessToken": granted.access.token, "expiresIn": granted.access.expires_in}
-        return Response(answer | ({"refreshToken": granted.refresh} if granted.refresh else {}))
+        shown = answer | ({"refreshToken": granted.refresh} if granted.refresh else {})
+        return Response(shown, headers={"Cache-Control": "no-store"})
 
 
 _TEXTS_V2 = dict.fromkeys(_TOKEN_V2, TEXT)

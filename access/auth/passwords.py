@@ -38,7 +38,7 @@ class PasswordBackend(BaseBackend):
         for brake, most in brakes.items():
             if _count(brake) >= most:
                 raise TooMany("Too many failed sign-ins; wait five minutes.")
-        user = User.objects.filter(email__iexact=username, is_active=True).first()
+        user = User.objects.filter(email__same=username, is_active=True).first()
         if user is None:
             make_password(password)
         elif user.check_password(password):

@@ -15,7 +15,7 @@ class Theme(models.TextChoices):
 
 class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(email__iexact=username)
+        return self.get(email__same=username)
 
 
 class User(BaseModel, AbstractBaseUser):

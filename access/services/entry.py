@@ -41,9 +41,12 @@ class Pending:
     back: str
 
 
-def next_step(user: User, *, factor: bool) -> Step:
-    """In this order: nobody changes a password or adds a factor without having shown the one they have."""
-    enrolled = has_factor(user)
+def next_step(user: User, *, factor: bool, enrolled: bool | None = None) -> Step:
+    """In this order: nobody changes a password or adds a factor without having shown the one they have.
+
+    ``enrolled`` is whether there is a factor, for who knows already.
+    """
+    enrolled = has_factor(user) if enrolled is None else enrolled
     if enrolled and not factor:
         return Step.CODE
     if user.must_change_password:
@@ -120,7 +123,7 @@ def check_program_sign_in(*, user: User, otp: object) -> None:
             check_code(user=user, code=otp)
         except Invalid as error:
             raise Invalid(FieldError("otp", error.fields[0].message)) from error
-    step = next_step(user, factor=True)
+    step = next_step(user, factor=True, enrolled=enrolled)
     if step is not Step.DONE:
         reason = {
             Step.PASSWORD: "The password is temporary: sign in to the console once and choose your own.",

@@ -85,11 +85,11 @@ def named_subject(text: str) -> Subject:
     by_id = kind in SubjectKind.values and is_uuid(identifier)
     wanted = text.strip()[:254].replace("\x00", "")
     if not by_id or kind == SubjectKind.USER:
-        user = User.objects.filter(**({"pk": identifier} if by_id else {"email__iexact": wanted})).first()
+        user = User.objects.filter(**({"pk": identifier} if by_id else {"email__same": wanted})).first()
         if user is not None:
             return Subject("user", str(user.pk), user.email, "" if user.is_active else "The account is disabled.")
     if not by_id or kind == SubjectKind.GROUP:
-        group = Group.objects.filter(**({"pk": identifier} if by_id else {"name__iexact": wanted})).first()
+        group = Group.objects.filter(**({"pk": identifier} if by_id else {"name__same": wanted})).first()
         if group is not None:
             return Subject("group", str(group.pk), group.name)
     if not by_id or kind == SubjectKind.APPLICATION:

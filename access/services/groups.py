@@ -81,7 +81,7 @@ def set_groups_of(*, user: User, names: Iterable[str]) -> None:
     for lower, name in wanted.items():
         if lower not in known:
             known[lower], _ = Group.objects.get_or_create(
-                name__iexact=name, defaults={"name": name, "origin": GroupOrigin.PROVIDER, "created_by": "sign-in"}
+                name__same=name, defaults={"name": name, "origin": GroupOrigin.PROVIDER, "created_by": "sign-in"}
             )
     keep = [group.pk for lower, group in known.items() if group.origin == GroupOrigin.PROVIDER]
     have = GroupMember.objects.filter(user=user, group__origin=GroupOrigin.PROVIDER)

@@ -31,7 +31,7 @@ _BODIES = {"oidc": "oidcData", "saml": "samlData", "openshift-v4": "ocpData"}
 
 
 def provider_of(alias: str) -> IdentityProvider:
-    row = IdentityProvider.objects.filter(alias__iexact=alias[:64]).first()
+    row = IdentityProvider.objects.filter(alias__same=alias[:64]).first()
     if row is None:
         raise NotFound("No identity provider has this alias.")
     return row

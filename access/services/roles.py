@@ -51,7 +51,7 @@ def find_role(value: object) -> RoleInfo | None:
     if text.isascii() and text.isdigit() and len(text) < 10:
         row = Role.objects.filter(pk=int(text)).first()
     else:
-        row = Role.objects.filter(name__iexact=str(value)[:100]).first()
+        row = Role.objects.filter(name__same=str(value)[:100]).first()
     return info(row) if row else None
 
 

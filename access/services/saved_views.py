@@ -25,7 +25,7 @@ def save_view(*, actor: Actor, page: str, name: str, query: str) -> SavedView:
     text = display_name(name, longest=60)
     owner = User.objects.select_for_update().get(pk=actor.id)
     mine = SavedView.objects.filter(owner=owner, page=page)
-    row = mine.filter(name__iexact=text).first() or SavedView(owner=owner, page=page)
+    row = mine.filter(name__same=text).first() or SavedView(owner=owner, page=page)
     if row._state.adding and mine.count() >= MOST:
         raise Conflict(f"You have {MOST} views of this list; remove one first.")
     row.name, row.query = text, query

@@ -36,7 +36,7 @@ class LinkNeeded(SsoFailed):
 
 def enabled_provider(alias: str) -> IdentityProvider:
     """Raises ``SsoFailed``, the same for one that is disabled or was never there."""
-    row = IdentityProvider.objects.filter(alias__iexact=alias[:64], enabled=True).first()
+    row = IdentityProvider.objects.filter(alias__same=alias[:64], enabled=True).first()
     if row is None:
         raise SsoFailed("There is no such identity provider here.")
     return row
@@ -169,7 +169,7 @@ def _first_time(provider: IdentityProvider, arrival: Arrival) -> User:
         check_email(arrival.email)
     except Invalid as error:
         raise SsoFailed(f"Your e-mail address cannot be used here: {error.message}") from error
-    there = User.objects.filter(email__iexact=arrival.email).first()
+    there = User.objects.filter(email__same=arrival.email).first()
     if there is not None and there.has_usable_password():
         raise LinkNeeded("An account with your address exists here; sign in with its password once.")
     if there is not None and there.identities.exists():

@@ -24,12 +24,12 @@ def find_subject(kind: str, identifier: str, *, made_by: str = "") -> Subject:
     found: User | Application | Group | None = None
     by_id = {"pk": identifier} if is_uuid(identifier) else None
     if kind == SubjectKind.USER:
-        found = User.objects.filter(**(by_id or {"email__iexact": identifier})).first()
+        found = User.objects.filter(**(by_id or {"email__same": identifier})).first()
     elif kind == SubjectKind.APPLICATION:
         rows = Application.objects
         found = rows.filter(**(by_id or {"client_id": identifier})).first() or rows.filter(name=identifier).first()
     elif kind == SubjectKind.GROUP:
-        found = Group.objects.filter(**(by_id or {"name__iexact": identifier})).first()
+        found = Group.objects.filter(**(by_id or {"name__same": identifier})).first()
         if found is None and by_id is None:
             found = _new_group(identifier, made_by)
     if found is None:

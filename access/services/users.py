@@ -37,7 +37,7 @@ def create_user(
     check_email(email)
     check_password(password)
     name = display_name(name, longest=200) if name else ""
-    user = User.objects.filter(email__iexact=email).first() if actor.kind == "system" else None
+    user = User.objects.filter(email__same=email).first() if actor.kind == "system" else None
     try:
         with transaction.atomic():
             user = user or User(email=email.lower(), name=name, created_by=actor.name)

@@ -1,4 +1,4 @@
-"""Facts about each request: an id in log lines and answers, and how many queries and milliseconds it took."""
+"""Facts about each request (an id, queries, milliseconds), and who may keep its answer."""
 
 import time
 from collections.abc import Callable
@@ -6,9 +6,28 @@ from typing import Any
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
 
 from runai_cp.lib.logs import request_id
 from runai_cp.lib.models import uuid7
+
+
+class PrivateAnswersMiddleware:
+    """What a view says nothing else about is for the browser that asked alone, which asks anew before it shows it.
+
+    Cookies know no ports, caches may know no cookies: two stacks on one address, or a proxy between, must not hand one
+    person's page to another. Files that name their content in their address say ``public`` themselves.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.setdefault("Cache-Control", "private, no-cache")
+        if "public" not in response["Cache-Control"]:
+            patch_vary_headers(response, ["Cookie", "Authorization"])
+        return response
 
 
 class _Counter:

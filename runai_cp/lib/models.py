@@ -1,10 +1,28 @@
-"""The base of most models: a UUID that sorts by time, and two timestamps."""
+"""The base of most models: a UUID that sorts by time, and two timestamps; and the lookup of names without case."""
 
 import secrets
 import time
 import uuid
+from typing import Any
 
 from django.db import models
+from django.db.models.lookups import Lookup
+
+
+@models.CharField.register_lookup
+class Same(Lookup):  # type: ignore[type-arg]
+    """``email__same="Ann@X.test"``: equal without regard to case, by ``LOWER``, as the unique constraints have it.
+
+    ``iexact`` compares ``UPPER``: that finds no index of ours, and takes two names for one that the constraint keeps
+    apart (``ſam`` and ``Sam``).
+    """
+
+    lookup_name = "same"
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        left, left_params = self.process_lhs(compiler, connection)
+        right, right_params = self.process_rhs(compiler, connection)
+        return f"LOWER({left}) = LOWER({right})", [*left_params, *right_params]
 
 
 def uuid7() -> uuid.UUID:

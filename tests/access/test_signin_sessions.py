@@ -95,13 +95,13 @@ def test_the_list_shows_only_sessions_that_still_open_something(acme, browser):
     assert "End all others" not in page
 
 
-def test_a_planted_session_key_is_not_kept(acme):
+def test_a_planted_session_key_is_not_kept(acme, settings):
     client = acme.client()
     client.get("/login/")
     planted = client.session
     planted["planted"] = 1
     planted.save()
-    client.cookies["runai_session"] = planted.session_key
+    client.cookies[settings.SESSION_COOKIE_NAME] = planted.session_key
     client.post("/login/", {"email": BOB, "password": PASSWORD})
     assert client.session.session_key != planted.session_key
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import yaml
 from agent.kube.client import KubeClient
 from agent.kube.resources import CRD, NODE, POD
 from agent.wire.install import crd_text
-from bench._cluster_machine import NAMES, OURS, Ground, Usage, peak_mib, spent, usage
+from bench._cluster_machine import NAMES, OURS, Ground, Usage, api_ms, peak_mib, spent, usage
 from bench._cluster_watch import Bindings
 from bench._main_figures import percentile
 
@@ -120,14 +121,16 @@ class World:
             await asyncio.sleep(1.0)
         raise RuntimeError("the nodes or their standing pods are not ready")
 
-    async def begin(self) -> None:
-        """Start the scheduler; it is at work once it has bound a pod that asks for no device."""
-        self.ground.start(self.which)
+    async def begin(self, host: str = "") -> subprocess.Popen[bytes]:
+        """Start the scheduler (``host``: see ``Ground.start``); it is at work once it has bound a pod that asks for no
+        device."""
+        started = self.ground.start(self.which, host=host)
         await self.groups(["canary"])
         await self.kube.create(self.pod("canary", "canary", gpus=0))
         if not await self.bindings.all_bound(["canary"], 60):
             raise RuntimeError(f"{self.which} bound nothing within 60 s:\n{self.ground.last_words()}")
         await self.kube.delete(POD, "canary", SPACE, grace_s=0)
+        return started
 
     async def groups(self, names: Iterable[str], in_queue: str = "bench", members: int = 1) -> None:
         if self.which == OURS:
@@ -165,11 +168,14 @@ class Run:
         if not await self.world.bindings.all_bound(self.sent, WITHIN_S):
             missing = len(self.sent.keys() - self.world.bindings.bound.keys())
             raise RuntimeError(f"{missing} of {len(self.sent)} pods are not bound after {WITHIN_S:.0f} s")
+        at_bind = await asyncio.to_thread(usage, self.world.ground)
         bound = [self.world.bindings.bound[name] for name in self.sent]
         latencies = [self.world.bindings.bound[name] - at for name, at in self.sent.items()]
         late = await self._events_told()
         after = await asyncio.to_thread(usage, self.world.ground)
         figures = spent(self.before, after, len(self.sent))
+        await self._running()
+        end, count = await asyncio.to_thread(usage, self.world.ground), len(self.sent)
         wall = max(bound) - self.started
         return {
             "pods": len(self.sent),
@@ -180,7 +186,18 @@ class Run:
             "events_told_after_s": round(late, 1),
             "scheduler_peak_mib": peak_mib(self.world.ground.pids["scheduler"]),
             **figures,
+            "api_cpu_ms_per_pod_last_bind": api_ms(self.before, at_bind, count),
+            "api_cpu_ms_per_pod_all_running": api_ms(self.before, end, count),
         }
+
+    async def _running(self) -> None:
+        """Wait until KWOK too has done its part: then every scheduler has had the same work done around it."""
+        deadline = time.monotonic() + WITHIN_S
+        while time.monotonic() < deadline:
+            left = (await self.world.kube.list(POD, SPACE, fields="status.phase=Pending")).items
+            if not left:
+                return
+            await asyncio.sleep(1.0)
 
     async def _events_told(self) -> float:
         """Wait until no Event has come for a quiet moment. Seconds until the last one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -17,16 +18,18 @@ from pathlib import Path
 
 import yaml
 
-from local.files import free_ports, tail
+from bench import _cluster_floor as floor
+from local.files import free_ports, tail, write_private
 from local.kube.api import Api
 from local.kube.binaries import CONTROL_PLANE, ensure
+from local.kube.certs import Authority
 from local.kube.cluster import STAGES, LocalCluster
 from local.kube.launcher import start_all
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAMS = (*CONTROL_PLANE, "kube-scheduler")
-OURS, THEIRS = "runai", "kube-scheduler"
-NAMES = {OURS: "runai-scheduler", THEIRS: "default-scheduler"}
+OURS, THEIRS, FLOOR = "runai", "kube-scheduler", "floor"
+NAMES = {OURS: "runai-scheduler", THEIRS: "default-scheduler", FLOOR: floor.NAME}
 """Scheduler → ``schedulerName`` of its pods."""
 _TICK = os.sysconf("SC_CLK_TCK")
 _REQUEST = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$", re.M)
@@ -45,38 +48,50 @@ class Ground:
     pids: dict[str, int]
     load: list[int] = field(default_factory=lambda: [os.getpid()])
     """The processes that make the load and watch it."""
-    scheduler: subprocess.Popen[bytes] | None = None
+    schedulers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     port: int = 0
 
     @property
     def kubeconfig(self) -> str:
-        return str(self.cluster.kubeconfig)
+        return str(_token_kubeconfig(self.cluster))
 
-    def start(self, which: str) -> None:
-        """Start the scheduler; its log lies beside the others."""
+    def start(self, which: str, *, host: str = "") -> subprocess.Popen[bytes]:
+        """Start the scheduler; its log lies beside the others. ``host``: ours, with leader election, as a process of a
+        machine of that name."""
+        argv = self._elected(host) if host else self._alone(which)
+        with (self.cluster.dir / "logs" / "scheduler.log").open("ab") as log:
+            env = {**os.environ, "KUBECONFIG": self.kubeconfig}
+            self.schedulers.append(subprocess.Popen(argv, cwd=ROOT, env=env, stdout=log, stderr=log))
+        self.pids["scheduler"] = self.schedulers[-1].pid
+        return self.schedulers[-1]
+
+    def _elected(self, host: str) -> list[str]:
+        return [sys.executable, "-m", "bench._cluster_elsewhere", host, "scheduler"]
+
+    def _alone(self, which: str) -> list[str]:
         if which == OURS:
             self.port = free_ports(1)[0]
             argv = [sys.executable, "-m", "agent", "scheduler", "--no-leader-election", "--port", str(self.port)]
+        elif which == FLOOR:
+            argv = [sys.executable, "-m", "bench._cluster_floor", self.kubeconfig]
         else:
             program = str(self.cluster.binaries["kube-scheduler"])
             limits = ["--kube-api-qps=5000", "--kube-api-burst=5000", "--leader-elect=false", "--secure-port=0"]
             argv = [program, f"--kubeconfig={self.kubeconfig}", *limits]
-        with (self.cluster.dir / "logs" / "scheduler.log").open("wb") as log:
-            env = {**os.environ, "KUBECONFIG": self.kubeconfig}
-            self.scheduler = subprocess.Popen(argv, cwd=ROOT, env=env, stdout=log, stderr=log)
-        self.pids["scheduler"] = self.scheduler.pid
+        return argv
 
     def last_words(self) -> str:
         """The end of the scheduler's log."""
         return tail(self.cluster.dir / "logs" / "scheduler.log")
 
     def stop(self) -> None:
-        if self.scheduler is not None:
-            self.scheduler.terminate()
+        for one in self.schedulers:
+            one.terminate()
+        for one in self.schedulers:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.scheduler.wait(5)
-            self.scheduler.kill()
-            self.scheduler.wait()
+                one.wait(5)
+            one.kill()
+            one.wait()
 
 
 @contextlib.contextmanager
@@ -89,7 +104,8 @@ def ground(nodes: int) -> Iterator[Ground]:
         try:
             wanted = [spec for spec in cluster.processes() if not spec.name.endswith("controller-manager")]
             stages = _quiet_stages(cluster.dir)
-            wanted = [replace(spec, argv=_lean(spec.argv, stages)) for spec in wanted]
+            sign_in = _sign_in(cluster)
+            wanted = [replace(spec, argv=_lean(spec.argv, stages, sign_in)) for spec in wanted]
             pids = {name.partition(".")[2]: pid for name, pid in start_all(wanted).items()}
             made = Ground(cluster, pids)
             try:
@@ -110,12 +126,30 @@ def _quiet_stages(folder: Path) -> Path:
     return found
 
 
-def _lean(argv: Sequence[str], stages: Path) -> tuple[str, ...]:
+def _token_kubeconfig(cluster: LocalCluster) -> Path:
+    return cluster.dir / "kubeconfigs" / "bench"
+
+
+def _sign_in(cluster: LocalCluster) -> Path:
+    """Everybody signs in by a token, as pods do: the chain of a client certificate is verified anew for each request,
+    which takes a tenth of the API server's time. The API server's file of tokens."""
+    token, tokens = secrets.token_hex(16), cluster.dir / "tokens.csv"
+    write_private(tokens, f'{token},bench,bench,"system:masters"\n')
+    Authority(cluster.layout.pki).kubeconfig(_token_kubeconfig(cluster), cluster.api_url, token=token)
+    return tokens
+
+
+def _lean(argv: Sequence[str], stages: Path, tokens: Path) -> tuple[str, ...]:
     """No audit log; no admission whose other half is a controller that does not run here."""
     kept = tuple(word for word in argv if not word.startswith("--audit-"))
     kept = tuple(f"--config={stages}" if word == f"--config={STAGES}" else word for word in kept)
-    lean = "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition"
-    return (*kept, lean) if any("kube-apiserver" in word for word in argv[:9]) else kept
+    if any("kube-apiserver" in word for word in argv[:9]):
+        lean = "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition"
+        return (*kept, lean, f"--token-auth-file={tokens}")
+    if any("kwok" in word for word in argv[:9]):
+        config = f"--kubeconfig={tokens.parent / 'kubeconfigs' / 'bench'}"
+        return tuple(config if word.startswith("--kubeconfig=") else word for word in kept)
+    return kept
 
 
 @dataclass(frozen=True)
@@ -133,7 +167,7 @@ class Usage:
 
 
 def usage(made: Ground) -> Usage:
-    metrics = Api(made.cluster.kubeconfig, timeout_s=60).call("GET", "/metrics")
+    metrics = Api(_token_kubeconfig(made.cluster), timeout_s=60).call("GET", "/metrics")
     return Usage(
         time.monotonic(),
         {name: _cpu(pid) for name, pid in made.pids.items()},
@@ -169,6 +203,11 @@ def spent(before: Usage, after: Usage, pods: int) -> dict[str, object]:
     for name, count in after.agent.items():
         figures[f"scheduler_{name}_per_pod"] = round((count - before.agent.get(name, 0)) / pods, 2)
     return figures
+
+
+def api_ms(before: Usage, after: Usage, pods: int) -> float:
+    """Milliseconds of the API server's processor time a pod between two moments."""
+    return round(1000 * (after.cpu["kube-apiserver"] - before.cpu["kube-apiserver"]) / pods, 2)
 
 
 def peak_mib(pid: int) -> float:

@@ -18,6 +18,7 @@ class Owners:
         """Owners to fetch before pods can be grouped → the namespace they are in."""
         self._waiting: dict[str, dict[str, Obj]] = {}
         self._unread: dict[str, Reason] = {}
+        self._spaces: dict[str, str] = {}
 
     def of(self, obj: Obj, must_read: Callable[[Reference], bool]) -> Sequence[Owner] | None:
         """The owners of a pod, nearest first; None while one of them must be fetched: then the pod waits here."""
@@ -26,7 +27,8 @@ class Owners:
             return owners
         meta = obj["metadata"]
         self._waiting.setdefault(wanted.uid, {})[meta["uid"]] = obj
-        self.wanted.setdefault(wanted, meta.get("namespace", ""))
+        self._spaces[wanted.uid] = meta.get("namespace", "")
+        self.wanted.setdefault(wanted, self._spaces[wanted.uid])
         return None
 
     def learn(self, owner: Owner) -> Iterable[Obj]:
@@ -63,6 +65,16 @@ class Owners:
             for uid in self._waiting.get(owner, ()):
                 yield uid, why
 
-    def forget(self, used: set[str]) -> None:
-        """Read owners again at the next need: of those that no pod has any more, and of those not known."""
-        self.known = {uid: owner for uid, owner in self.known.items() if uid in used and owner.known}
+    def forget(self, direct: set[str]) -> None:
+        """Forget owners of which no pod is left, and read those again that were not known. ``direct``: uids of the
+        owners that pods name; the owners above them stay with them."""
+        used: set[str] = set()
+        for uid in direct:
+            while uid not in used and (owner := self.known.get(uid)) is not None:
+                used.add(uid)
+                uid = owner.next.uid if owner.next is not None else uid
+        self.known = {uid: owner for uid, owner in self.known.items() if uid in used}
+        self._spaces = {uid: space for uid, space in self._spaces.items() if uid in used or uid in self._waiting}
+        for uid, owner in self.known.items():
+            if not owner.known and uid in self._spaces:
+                self.wanted.setdefault(owner.reference, self._spaces[uid])

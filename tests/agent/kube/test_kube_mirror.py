@@ -243,6 +243,41 @@ def test_pods_that_wait_for_an_owner_are_grouped_when_it_is_known():
     assert world.mirror.owners.wanted == {}
 
 
+def owner(name: str) -> Reference:
+    return Reference("batch/v1", "Job", name, f"{name}u")
+
+
+def under(name: str) -> dict:
+    """The manifest of something that the Job of that name owns."""
+    reference = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": f"{name}u", "controller": True}
+    return {"metadata": {"name": "x", "ownerReferences": [reference]}}
+
+
+def owned_world() -> World:
+    """A pod of Job j, which Job top owns."""
+    owned = pod("a")
+    owned["metadata"] |= {"ownerReferences": under("j")["metadata"]["ownerReferences"]}
+    world = world_of(node("n0"), queue(), owned)
+    world.mirror.learn(owner_of(owner("j"), under("top")))
+    return world
+
+
+def test_owners_above_the_nearest_are_not_forgotten_while_a_pod_is_there():
+    world = owned_world()
+    world.mirror.learn(owner_of(owner("top"), {"metadata": {"name": "top"}}))
+    world.mirror.forget_owners()
+    assert set(world.mirror.owners.known) == {"ju", "topu"}
+
+
+def test_an_owner_that_was_not_there_is_read_again_and_its_pods_stay_grouped():
+    world = owned_world()
+    world.mirror.learn(owner_of(owner("top"), None))
+    group = only_pod(world).group
+    world.mirror.forget_owners()
+    assert set(world.mirror.owners.wanted) == {owner("top")}
+    assert only_pod(world).group == group
+
+
 def test_ten_thousand_pods_of_one_unknown_owner_ask_once():
     world = World()
     for number in range(10_000):

@@ -1,6 +1,8 @@
 """``resources`` of the contract ⇄ quotas. Units there: devices, milli-cores, memory by ``units``; null is unlimited."""
 
 from collections.abc import Iterable
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from agent.wire.labels import DEFAULT_NODE_POOL
@@ -102,20 +104,35 @@ def _rank(value: object, where: str) -> int:
 
 
 def resources(rows: Iterable[Quota]) -> list[Json]:
-    """The rows' node pools must be loaded."""
+    """The rows' node pools must be loaded. Equal rows are one object, which nobody may change: hundreds of projects
+    share few quotas, and making the objects is what a long list costs.
+    """
     return [
-        {
-            "nodePool": {"id": str(row.node_pool_id), "name": row.node_pool.name},
-            "gpu": _part(row.gpu_deserved_milli, row.gpu_limit_milli, row.gpu_weight, 1000),
-            "cpu": _part(row.cpu_deserved_milli, row.cpu_limit_milli, row.cpu_weight, 1),
-            "memory": {
-                **_part(row.memory_deserved_bytes, row.memory_limit_bytes, row.memory_weight, MIB),
-                "units": "Mib",
-            },
-            "priority": quotas.rank_name(row.priority),
-        }
+        _resource_json(
+            row.node_pool_id,
+            row.node_pool.name,
+            row.priority,
+            (row.gpu_deserved_milli, row.gpu_limit_milli, row.gpu_weight),
+            (row.cpu_deserved_milli, row.cpu_limit_milli, row.cpu_weight),
+            (row.memory_deserved_bytes, row.memory_limit_bytes, row.memory_weight),
+        )
         for row in rows
     ]
+
+
+Amounts = tuple[int, int, int]
+"""Deserved, limit, weight as stored."""
+
+
+@lru_cache(maxsize=8192)
+def _resource_json(pool_id: int, pool: str, priority: int, gpu: Amounts, cpu: Amounts, memory: Amounts) -> Json:
+    return {
+        "nodePool": {"id": str(pool_id), "name": pool},
+        "gpu": _part(*gpu, 1000),
+        "cpu": _part(*cpu, 1),
+        "memory": {**_part(*memory, MIB), "units": "Mib"},
+        "priority": quotas.rank_name(priority),
+    }
 
 
 def _part(deserved: int, limit: int, weight: int, scale: int) -> Json:
@@ -148,18 +165,31 @@ def total_resources(rows: list[Quota]) -> Json:
 
 def quota_status(rows: list[Quota]) -> Json:
     """What the queues hold, over all node pools."""
-    return {
-        "allocated": {
-            "gpu": sum(row.allocated_gpu_milli for row in rows) / 1000,
-            "cpu": sum(row.allocated_cpu_milli for row in rows),
-            "memory": sum(row.allocated_memory_bytes for row in rows) / MIB,
-        },
-        "allocatedNonPreemptible": {"gpu": sum(row.allocated_non_preemptible_gpu_milli for row in rows) / 1000},
-        "requested": {"gpu": sum(row.requested_gpu_milli for row in rows) / 1000},
-    }
+    return _held(*(sum(column) for column in zip(*map(_HELD, rows), strict=True))) if rows else _held(0, 0, 0, 0, 0)
 
 
 def pool_statuses(rows: list[Quota]) -> list[Json]:
-    return [
-        {**quota_status([row]), "nodePoolName": row.node_pool.name, "nodePoolId": str(row.node_pool_id)} for row in rows
-    ]
+    """The same of each node pool; equal ones are one object, as with ``resources``."""
+    return [_pool_status(row.node_pool_id, row.node_pool.name, *_HELD(row)) for row in rows]
+
+
+_HELD = attrgetter(
+    "allocated_gpu_milli",
+    "allocated_cpu_milli",
+    "allocated_memory_bytes",
+    "allocated_non_preemptible_gpu_milli",
+    "requested_gpu_milli",
+)
+
+
+def _held(gpu: int, cpu: int, memory: int, lasting: int, requested: int) -> Json:
+    return {
+        "allocated": {"gpu": gpu / 1000, "cpu": cpu, "memory": memory / MIB},
+        "allocatedNonPreemptible": {"gpu": lasting / 1000},
+        "requested": {"gpu": requested / 1000},
+    }
+
+
+@lru_cache(maxsize=8192)
+def _pool_status(pool_id: int, pool: str, *held: int) -> Json:
+    return {**_held(*held), "nodePoolName": pool, "nodePoolId": str(pool_id)}

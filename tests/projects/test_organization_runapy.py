@@ -1,10 +1,16 @@
-"""The public client, unmodified: clusters, node pools, departments, projects and their resources, from birth to end."""
+"""The public client, unmodified: clusters, node pools, departments, projects and their resources, from birth to end.
 
+Every answer that it gets is held against the public contract, where that is at hand.
+"""
+
+import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from runai import models
+from runai.api import OrgUnitApi
 from runai.api_client import ApiClient
 from runai.configuration import Configuration
 from runai.exceptions import ApiException
@@ -12,21 +18,77 @@ from runai.runai_client import RunaiClient
 
 from clusters.models import Cluster
 from projects.models import Project
-from tests.fixtures_rooms import node_report, take, tell
+from projects.services.projects import remove_project
+from tests.fixtures_rooms import CONTRACT, node_report, take, tell
 
 pytestmark = pytest.mark.services
 
 
+UNIT, POOLS, TOPOLOGIES = "/api/v1/org-unit", "/api/v1/node-pools", "/api/v1/network-topologies"
+TEMPLATES = [
+    "/api/v1/clusters",
+    "/api/v1/clusters/{clusterUuid}",
+    "/api/v1/clusters/{clusterUuid}/cluster-install-info",
+    POOLS,
+    f"{POOLS}/count",
+    f"{POOLS}/{{nodepoolId}}",
+    TOPOLOGIES,
+    f"{TOPOLOGIES}/count",
+    f"{TOPOLOGIES}/{{networkTopologyId}}",
+    f"{UNIT}/priorities",
+    *(
+        template
+        for kind in ("department", "project")
+        for template in (
+            f"{UNIT}/{kind}s",
+            f"{UNIT}/{kind}s/count",
+            f"{UNIT}/{kind}s/telemetry",
+            f"{UNIT}/{kind}s/{{{kind}Id}}",
+            f"{UNIT}/{kind}s/{{{kind}Id}}/resources",
+        )
+    ),
+    "/api/v1/nodes/telemetry",
+]
+
+
+class Watched(ApiClient):
+    """The client as it is, and what it was answered."""
+
+    def call_api(self, method: str, resource_path: str, **more: Any) -> Any:
+        answer = super().call_api(method=method, resource_path=resource_path, **more)
+        self.seen.append((method, resource_path, answer.status_code, answer.data))
+        return answer
+
+    @property
+    def seen(self) -> list[tuple[str, str, int, Any]]:
+        return self.__dict__.setdefault("_seen", [])  # type: ignore[no-any-return]
+
+
+def template_of(path: str) -> str:
+    """The contract's name of an address; one without a variable part goes before one with."""
+    for template in sorted(TEMPLATES, key=lambda text: text.count("{")):
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
+            return template
+    raise LookupError(path)
+
+
 @pytest.fixture
-def organizations(acme: Any, served: str) -> Iterator[Any]:
+def organizations(acme: Any, served: str, request: pytest.FixtureRequest) -> Iterator[Any]:
     settings = Configuration(
         client_id=acme.application_id,
         client_secret=acme.application_secret,
         runai_base_url=served,
         retry_enabled=False,
     )
-    with RunaiClient(ApiClient(settings)) as client:
+    with RunaiClient(watched := Watched(settings)) as client:
         yield client.organizations
+    if CONTRACT.exists():
+        check = request.getfixturevalue("contract")
+        for method, path, status, data in watched.seen:
+            if status != 204:
+                check(
+                    method, template_of(path), SimpleNamespace(status_code=status, content=b"-", json=lambda d=data: d)
+                )
 
 
 def quota(gpus: float, **more: Any) -> Any:
@@ -93,6 +155,88 @@ def test_departments_and_projects_live_and_die(cluster: Cluster, organizations: 
         departments.delete_department(parent["id"])
     assert refused.value.status == 409
     assert projects.delete_project(one).status_code == 202
+
+
+def make_units(organizations: Any, cluster: Cluster, kind: str, names: list[str]) -> None:
+    for number, name in enumerate(names):
+        body = {"name": name, "cluster_id": str(cluster.pk), "resources": [quota(number)]}
+        if kind == "departments":
+            organizations.departments.create_department(models.DepartmentCreationRequest(**body))
+        else:
+            organizations.projects.create_project(models.ProjectCreationRequest(**body))
+
+
+def listed(organizations: Any, kind: str, **query: Any) -> list[str]:
+    api = organizations.departments if kind == "departments" else organizations.projects
+    found = api.get_departments(**query) if kind == "departments" else api.get_projects(**query)
+    return [row["name"] for row in found.data[kind] if row["name"] != "default"]
+
+
+WORDS = [
+    ({"sort_by": "name"}, ["ada", "bea", "cleo"]),
+    ({"sort_by": "name", "sort_order": "desc"}, ["cleo", "bea", "ada"]),
+    ({"sort_by": "totalGpuQuota", "sort_order": "desc"}, ["cleo", "bea", "ada"]),
+    ({"filter_by": ["name==bea"]}, ["bea"]),
+    ({"filter_by": ["name=@e"], "sort_by": "name"}, ["bea", "cleo"]),
+    ({"filter_by": ["totalGpuQuota>=2"]}, ["cleo"]),
+    ({"filter_by": ["name==nobody"]}, []),
+]
+
+
+@pytest.mark.parametrize("kind", ["departments", "projects"])
+@pytest.mark.parametrize(("query", "names"), WORDS)
+def test_units_are_filtered_and_sorted(
+    cluster: Cluster, organizations: Any, kind: str, query: Any, names: list[str]
+) -> None:
+    make_units(organizations, cluster, kind, ["ada", "bea", "cleo"])
+    assert listed(organizations, kind, **query) == names
+
+
+@pytest.mark.parametrize("kind", ["departments", "projects"])
+def test_pages_of_units_hold_each_once(cluster: Cluster, organizations: Any, kind: str) -> None:
+    names = [f"unit-{number}" for number in range(5)]
+    make_units(organizations, cluster, kind, names)
+    query = {"sort_by": "name", "filter_by": ["name=^unit"], "limit": 2}
+    pages = [listed(organizations, kind, **query, offset=offset) for offset in (0, 2, 4, 6)]
+    assert pages == [names[:2], names[2:4], names[4:], []]
+
+
+def test_a_department_goes_after_its_projects(cluster: Cluster, organizations: Any) -> None:
+    departments, projects, cluster_id = organizations.departments, organizations.projects, str(cluster.pk)
+    body = models.DepartmentCreationRequest(name="brief", cluster_id=cluster_id, resources=[quota(1)])
+    one = departments.create_department(body).data["id"]
+    body = models.ProjectCreationRequest(name="briefer", cluster_id=cluster_id, parent_id=one, resources=[quota(1)])
+    project = projects.create_project(body).data["id"]
+    assert departments.get_department(one).data["name"] == "brief"
+    assert projects.get_project(project).data["parentName"] == "brief"
+    assert projects.delete_project(project).status_code == 202
+    remove_project(Project.objects.select_related("scope", "cluster__scope").get())  # as its cluster reports the end
+    assert departments.delete_department(one).status_code == 204
+    with pytest.raises(ApiException) as gone:
+        departments.get_department(one)
+    assert gone.value.status == 404
+
+
+def test_clusters_that_leave_are_listed_when_asked_for(cluster: Cluster, organizations: Any) -> None:
+    Cluster.objects.filter(pk=cluster.pk).update(delete_requested_at=cluster.created_at)
+    api = organizations.clusters
+    assert api.get_clusters().data == []
+    assert [row["name"] for row in api.get_clusters(include_requested_for_delete=True).data] == [cluster.name]
+
+
+def test_topologies_live_and_die(cluster: Cluster, organizations: Any) -> None:
+    api = organizations.network_topologies
+    body = {"name": "racks", "cluster_id": str(cluster.pk), "levels": ["zone", "rack"]}
+    made = api.create_network_topology(models.NetworkTopologyCreateRequest(**body)).data
+    assert [row["name"] for row in api.get_network_topologies().data["networkTopologies"]] == ["racks"]
+    assert api.get_network_topologies_count().data == {"count": 1}
+    assert api.get_network_topology_by_id(made["id"]).data["levels"] == ["zone", "rack"]
+    assert api.delete_network_topology(made["id"]).status_code == 204
+
+
+def test_ranks_are_read(cluster: Cluster, organizations: Any) -> None:
+    found = OrgUnitApi(organizations.api_client).get_priorities().data["priorities"]
+    assert [row["name"] for row in found if row["isDefault"]] == ["medium"]
 
 
 @pytest.fixture

@@ -6,10 +6,12 @@ from uuid import uuid4
 
 import pytest
 
+from access.services.bootstrap import system_actor
 from projects.models import Project
 from tests.conftest import Home, grant
 from tests.fixtures_rooms import documents, make_project
 from workloads.models import Workload
+from workloads.services import suspend_workload
 
 PATH = "/api/v2/workloads"
 JSON = "application/json"
@@ -19,6 +21,7 @@ SPEC = {
     "workers": 3,
     "minReplicas": 2,
     "slotsPerWorker": 2,
+    "sshAuthMountPath": "/keys/.ssh",
     "image": "example.local/python:3.11",
     "master": {"command": ["python3"], "compute": {"cpuMilli": 20}},
     "ports": [{"container": 8000, "name": "http"}],
@@ -46,7 +49,7 @@ def test_every_field_reaches_the_cluster(acme: Home, project: Project, contract:
     answer = submit(acme, project, spec)
     contract("POST", PATH, answer)
     sent = documents(project.cluster)[f"workload/{answer.json()['metadata']['id']}"]["spec"]
-    for key in ("master", "ports", "storage", "autoscaling", "minReplicas", "slotsPerWorker"):
+    for key in ("master", "ports", "storage", "autoscaling", "minReplicas", "slotsPerWorker", "sshAuthMountPath"):
         wanted = spec.get(key)
         got = sent.get(key)
         assert _within(wanted, got), (key, wanted, got)
@@ -114,3 +117,67 @@ def test_only_in_a_project_of_ones_own(acme: Home, project: Project) -> None:
     hidden = submit(acme, project, SPEC).json()["metadata"]["id"]
     assert api.get(f"{PATH}/{hidden}").status_code == 404
     assert api.delete(f"{PATH}/{hidden}").status_code == 404
+
+
+def put(home: Home, workload_id: str, **body: Any) -> Any:
+    return home.api().put(f"{PATH}/{workload_id}", body, content_type=JSON)
+
+
+def sent(project: Project, workload_id: str) -> dict[str, Any]:
+    return documents(project.cluster)[f"workload/{workload_id}"]["spec"]
+
+
+def test_another_manifest_goes_to_the_cluster(acme: Home, project: Project, contract: Any) -> None:
+    made = submit(acme, project, SERVICE).json()["metadata"]["id"]
+    spec = {**SERVICE, "image": "example.local/python:3.12"}
+    spec["autoscaling"] = {**SERVICE["autoscaling"], "maxReplicas": 5}
+    answer = put(acme, made, manifest=manifest(spec, metadata={"name": "whatever"}))
+    contract("PUT", PATH + "/{WorkloadV2Id}", answer)
+    assert answer.json()["metadata"]["name"] == "mine"
+    assert (sent(project, made)["image"], sent(project, made)["autoscaling"]["maxReplicas"]) == (spec["image"], 5)
+    assert Workload.objects.get(pk=made).image == spec["image"]
+    assert put(acme, made, metadata={"priority": "very-high"}).status_code == 202
+    assert (sent(project, made)["priorityClass"], sent(project, made)["image"]) == ("very-high", spec["image"])
+
+
+def test_what_is_suspended_stays_so(acme: Home, project: Project) -> None:
+    made = submit(acme, project, SERVICE).json()["metadata"]["id"]
+    suspend_workload(actor=system_actor(), workload=Workload.objects.get(pk=made))
+    assert put(acme, made, manifest=manifest({**SERVICE, "image": "a/b:2"})).status_code == 202
+    assert (sent(project, made)["suspend"], sent(project, made)["image"]) == (True, "a/b:2")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"manifest": manifest({"type": "training", "image": "a:1"})}, "manifest.spec.type"),
+        ({"manifest": manifest({**SERVICE, "image": "not an image"})}, "manifest.spec.image"),
+        ({"manifest": manifest({**SERVICE, "nodePools": ["none"]})}, "manifest.spec.nodePools"),
+        ({"metadata": {"name": "other"}}, "metadata.name"),
+        ({"metadata": {"priority": 7}}, "metadata.priority"),
+        ({"metadata": {"priority": "utmost"}}, "manifest.spec.priorityClass"),
+    ],
+)
+def test_what_cannot_change_is_named(acme: Home, project: Project, body: dict[str, Any], field: str) -> None:
+    made = submit(acme, project, SERVICE).json()["metadata"]["id"]
+    before = sent(project, made)
+    answer = put(acme, made, **body)
+    assert answer.status_code == 400
+    assert field in answer.content.decode()
+    assert sent(project, made) == before
+
+
+@pytest.mark.parametrize("change", [{"phase": "Failed"}, {"desired_phase": "Deleted"}, {"managed": False}])
+def test_what_has_ended_or_is_not_ours_is_not_changed(acme: Home, project: Project, change: dict[str, Any]) -> None:
+    made = submit(acme, project, SERVICE).json()["metadata"]["id"]
+    Workload.objects.filter(pk=made).update(**change)
+    assert put(acme, made, manifest=manifest({**SERVICE, "image": "a/b:2"})).status_code == 409
+
+
+def test_a_viewer_changes_nothing(acme: Home, project: Project) -> None:
+    made = submit(acme, project, SERVICE).json()["metadata"]["id"]
+    grant("bob@example.test", "viewer")
+    answer = acme.api("bob@example.test").put(
+        f"{PATH}/{made}", {"manifest": manifest({**SERVICE, "image": "a/b:2"})}, content_type=JSON
+    )
+    assert answer.status_code == 403

@@ -22,7 +22,14 @@ from tenants.context import current_tenant
 from workloads.api.lists import workload_of
 from workloads.api.native import source_of
 from workloads.models import DesiredPhase, Workload
-from workloads.services import delete_workload, delivery, request_of_yaml, submit_workload
+from workloads.services import (
+    delete_workload,
+    delivery,
+    replace_workload,
+    request_of_yaml,
+    submit_workload,
+    workload_yaml,
+)
 from workloads.services.rows import document, spec_of
 from workloads.specs.manifest import KIND, plain_manifest
 from workloads.specs.request import SubmitRequest
@@ -60,16 +67,51 @@ class ManifestListView(ApiView):
 
 
 class ManifestView(ApiView):
-    allow = {"GET": Action.WORKLOAD_VIEW, "DELETE": Action.WORKLOAD_DELETE}
+    allow = {"GET": Action.WORKLOAD_VIEW, "PUT": Action.WORKLOAD_UPDATE, "DELETE": Action.WORKLOAD_DELETE}
 
     def get(self, request: Request, workload_id: UUID) -> Response:
         workload = workload_of(self.actor, workload_id)
         return Response({"workload": _shape(workload), "syncInfo": _sync(workload)})
 
+    def put(self, request: Request, workload_id: UUID) -> Response:
+        """Another manifest, or another priority or category of the one it has."""
+        workload, data = workload_of(self.actor, workload_id), body(request)
+        asked = _changes(data)
+        project = str(workload.project_id)
+        try:
+            text = _manifest(data) if _has_manifest(data) else workload_yaml(workload)
+            wanted = request_of_yaml(actor=self.actor, text=text, project_id=project)
+            wanted = replace(
+                wanted,
+                priority_class=asked.get("priority") or wanted.priority_class,
+                category=asked.get("category") or wanted.category or workload.category,
+            )
+            changed = replace_workload(actor=self.actor, workload=workload, request=wanted)
+        except Invalid as error:
+            raise Invalid(*(replace(item, field=path_of(item.field)) for item in error.fields)) from error
+        return Response(_shape(changed), status=202)
+
     def delete(self, request: Request, workload_id: UUID) -> Response:
         workload = workload_of(self.actor, workload_id)
         delete_workload(actor=self.actor, workload=workload)
         return Response(_shape(workload_of(self.actor, workload_id)), status=202)
+
+
+def _has_manifest(data: Json) -> bool:
+    return data.get("manifest") is not None or data.get("manifestBase64Encoded") is not None
+
+
+def _changes(data: Json) -> Json:
+    """Raises ``Invalid`` for metadata of the wrong shape, and for what would be another workload."""
+    found = data.get("metadata") or {}
+    if not isinstance(found, dict):
+        raise Invalid(FieldError("metadata", "must be an object with priority or category", found))
+    for key, value in found.items():
+        if key not in ("priority", "category"):
+            raise Invalid(FieldError(f"metadata.{key}", "cannot change; allowed are priority, category", None))
+        if not isinstance(value, (str, type(None))):
+            raise Invalid(FieldError(f"metadata.{key}", "must be text", value))
+    return found
 
 
 def path_of(field: str) -> str:

@@ -13,6 +13,7 @@ from workloads.services.lifecycle import (
     withdraw_project,
 )
 from workloads.services.logs import LogPart, read_workload_log
+from workloads.services.replace import replace_workload
 from workloads.services.submit import preview_manifest, submit_workload
 from workloads.services.yaml import request_of_yaml, workload_yaml
 
@@ -27,6 +28,7 @@ __all__ = [
     "history",
     "preview_manifest",
     "read_workload_log",
+    "replace_workload",
     "request_of_yaml",
     "resume_workload",
     "settle_acts",

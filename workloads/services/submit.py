@@ -44,12 +44,12 @@ def submit_workload(*, actor: Actor, request: SubmitRequest, source: str = Sourc
     require(actor, Action.WORKLOAD_CREATE, project.scope)
     if request.name_is_prefix:
         tail = "".join(secrets.choice(ALPHABET) for _ in range(5))
-        spec = _compile(request)
+        spec = compiled(request)
         request = replace(request, name=f"{request.name}-{tail}", name_is_prefix=False)
         spec = replace(spec, display_name=request.name)
     else:
-        spec = _compile(request)
-    _check_place(request, project)
+        spec = compiled(request)
+    check_place(request, project)
     workload = _insert(actor, request, spec, project, source)
     PhaseChange.objects.create(
         workload=workload, at=workload.created_at, phase=workload.phase, message=workload.message
@@ -70,8 +70,8 @@ def submit_workload(*, actor: Actor, request: SubmitRequest, source: str = Sourc
 def preview_manifest(*, actor: Actor, request: SubmitRequest) -> dict[str, Any]:
     """The manifest that a request would become; nothing is written. Raises as ``submit_workload``."""
     project = _project(actor, request)
-    spec = _compile(request)
-    _check_place(request, project)
+    spec = compiled(request)
+    check_place(request, project)
     return plain_manifest(spec, object_name=request.name, namespace=project.namespace)
 
 
@@ -84,7 +84,7 @@ def _field_error(problem: Problem) -> FieldError:
     return FieldError(problem.field, problem.message, problem.given, problem.allowed)
 
 
-def _compile(request: SubmitRequest) -> WorkloadSpec:
+def compiled(request: SubmitRequest) -> WorkloadSpec:
     try:
         return compile_spec(request)
     except SpecError as error:
@@ -106,7 +106,7 @@ def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and int(text) < 2**31
 
 
-def _check_place(request: SubmitRequest, project: Project) -> None:
+def check_place(request: SubmitRequest, project: Project) -> None:
     """Cluster and node pools of the request must be the project's."""
     if request.cluster_id and request.cluster_id.lower() != str(project.cluster_id):
         problem = Problem("cluster_id", request.cluster_id, f"{project.cluster_id}, the cluster of {project.name}")

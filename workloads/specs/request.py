@@ -67,6 +67,7 @@ class SubmitRequest:
     master: RoleSpec | None = None
     min_replicas: int | None = None
     slots_per_worker: int | None = None
+    ssh_auth_mount_path: str | None = None
     clean_pod_policy: str | None = None
     ports: tuple[Port, ...] = ()
     storage: tuple[Mount, ...] = ()
@@ -84,6 +85,7 @@ PARTS = (
     "master",
     "min_replicas",
     "slots_per_worker",
+    "ssh_auth_mount_path",
     "clean_pod_policy",
     "ports",
     "storage",

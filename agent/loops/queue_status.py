@@ -29,36 +29,48 @@ EVERY_S = 1.0
 _AT_ONCE = 8
 
 
-def queue_statuses(snapshot: Snapshot, shares: Mapping[str, QueueShares]) -> dict[str, dict[str, Any]]:
+class Costs:
+    """What pods are charged to their queues. One that did not change since it was asked for is not computed again."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Pod, int, Vector]] = {}
+        self._shapes = ShapeTable()
+
+    def of(self, snapshot: Snapshot) -> Callable[[Pod], Vector]:
+        """The charge by pod: on its node, or by the smallest devices there are where it has none."""
+        claims = {claim.key: claim for claim in snapshot.claims}
+        memory = {node.name: device_memory(node.gpu_memory) for node in snapshot.nodes}
+        smallest = min((memory[node.name] for node in snapshot.nodes if node.gpus), default=device_memory(0))
+        if len(self._known) > 2 * len(snapshot.pods) + 1000:
+            self._known, self._shapes = {}, ShapeTable()
+
+        def cost(pod: Pod) -> Vector:
+            where, known = memory.get(pod.node, smallest), self._known.get(pod.uid)
+            if known is not None and known[0] is pod and known[1] == where and not pod.request.claims:
+                return known[2]
+            found = self._shapes.of(pod, gpu_cost(claims, pod.request.claims)).accounted(where)
+            self._known[pod.uid] = (pod, where, found)
+            return found
+
+        return cost
+
+
+_KINDS = ("allocated", "allocatedNonPreemptible", "requested")
+
+
+def queue_statuses(
+    snapshot: Snapshot, shares: Mapping[str, QueueShares], costs: Costs | None = None
+) -> dict[str, dict[str, Any]]:
     """``status`` of every queue by name: allocated, allocatedNonPreemptible, requested, fairShare, childQueues."""
-    sums: dict[str, dict[str, list[int]]] = {
-        name: defaultdict(lambda: [0, 0, 0]) for name in ("allocated", "allocatedNonPreemptible", "requested")
-    }
     parents = {queue.name: queue.parent for queue in snapshot.queues}
-    groups = {group.key: group for group in snapshot.groups}
-    memory = {node.name: device_memory(node.gpu_memory) for node in snapshot.nodes}
-    smallest = min((device_memory(node.gpu_memory) for node in snapshot.nodes if node.gpus), default=device_memory(0))
-    shapes, claims = ShapeTable(), {claim.key: claim for claim in snapshot.claims}
-    for pod in snapshot.pods:
-        group, held = groups.get(pod.group), pod.status in ALLOCATED
-        if group is None or not (held or pod.status == PodStatus.PENDING):
-            continue
-        cost = shapes.of(pod, gpu_cost(claims, pod.request.claims)).accounted(memory.get(pod.node, smallest))
-        kinds = ["requested"]
-        if held:
-            kinds.append("allocated")
-            if group.preemptibility is Preemptibility.NON_PREEMPTIBLE:
-                kinds.append("allocatedNonPreemptible")
-        for name in _path(group.queue, parents):
-            for kind in kinds:
-                _add(sums[kind][name], cost)
     children: dict[str, list[str]] = defaultdict(list)
     for name, parent in parents.items():
         if parent:
             children[parent].append(name)
+    sums = _sums(snapshot, parents, costs or Costs())
     found = {}
     for name in parents:
-        status: dict[str, Any] = {kind: _resources(sums[kind][name]) for kind in sums}
+        status: dict[str, Any] = {kind: _resources(sums[kind].get(name, [0, 0, 0])) for kind in _KINDS}
         status["childQueues"] = sorted(children.get(name, []))
         if name in shares:
             status["fairShare"] = _resources(shares[name].fair_share)
@@ -66,7 +78,30 @@ def queue_statuses(snapshot: Snapshot, shares: Mapping[str, QueueShares]) -> dic
     return found
 
 
-def group_statuses(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
+def _sums(snapshot: Snapshot, parents: Mapping[str, str], costs: Costs) -> dict[str, dict[str, list[int]]]:
+    """Kind → queue → amount: first of each queue's own pods, then up the tree."""
+    own: dict[str, dict[str, list[int]]] = {kind: defaultdict(lambda: [0, 0, 0]) for kind in _KINDS}
+    groups = {group.key: group for group in snapshot.groups}
+    cost_of = costs.of(snapshot)
+    for pod in snapshot.pods:
+        group, held = groups.get(pod.group), pod.status in ALLOCATED
+        if group is None or not (held or pod.status == PodStatus.PENDING):
+            continue
+        cost = cost_of(pod)
+        _add(own["requested"][group.queue], cost)
+        if held:
+            _add(own["allocated"][group.queue], cost)
+            if group.preemptibility is Preemptibility.NON_PREEMPTIBLE:
+                _add(own["allocatedNonPreemptible"][group.queue], cost)
+    total: dict[str, dict[str, list[int]]] = {kind: defaultdict(lambda: [0, 0, 0]) for kind in _KINDS}
+    for kind, amounts in own.items():
+        for queue, amount in amounts.items():
+            for name in _path(queue, parents):
+                _add(total[kind][name], amount)
+    return total
+
+
+def group_statuses(snapshot: Snapshot, costs: Costs | None = None) -> dict[str, dict[str, Any]]:
     """``status.resourcesStatus`` of the groups of several pods, by key: allocated, allocatedNonPreemptible, requested.
 
     A group of one pod has none: its pod says as much, and one write less is a pod placed sooner.
@@ -74,15 +109,14 @@ def group_statuses(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
     members: dict[str, list[Pod]] = defaultdict(list)
     for pod in snapshot.pods:
         members[pod.group].append(pod)
-    memory = {node.name: device_memory(node.gpu_memory) for node in snapshot.nodes}
-    smallest = min((device_memory(node.gpu_memory) for node in snapshot.nodes if node.gpus), default=device_memory(0))
-    shapes, found, claims = ShapeTable(), {}, {claim.key: claim for claim in snapshot.claims}
+    cost_of, found = (costs or Costs()).of(snapshot), {}
     for group in snapshot.groups:
-        if len(members[group.key]) < 2:
+        own = members.get(group.key, ())
+        if len(own) < 2:
             continue
         requested, allocated = [0, 0, 0], [0, 0, 0]
-        for pod in members[group.key]:
-            cost = shapes.of(pod, gpu_cost(claims, pod.request.claims)).accounted(memory.get(pod.node, smallest))
+        for pod in own:
+            cost = cost_of(pod)
             if pod.status in ALLOCATED:
                 _add(allocated, cost)
             if pod.status in ALLOCATED or pod.status == PodStatus.PENDING:
@@ -105,9 +139,10 @@ def _path(name: str, parents: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _add(total: list[int], cost: Vector) -> None:
-    for index in range(3):
-        total[index] += cost[index]
+def _add(total: list[int], cost: Vector | list[int]) -> None:
+    total[0] += cost[0]
+    total[1] += cost[1]
+    total[2] += cost[2]
 
 
 def _resources(amount: list[int] | Vector) -> dict[str, str]:
@@ -135,6 +170,7 @@ class QueueReporter:
         self._busy = busy
         self._snapshot = snapshot
         self._shares: Mapping[str, QueueShares] = {}
+        self._costs = Costs()
         self._changed = asyncio.Event()
 
     def take(self, shares: Mapping[str, QueueShares]) -> None:
@@ -152,8 +188,8 @@ class QueueReporter:
             self._changed.clear()
             if self._leading():
                 snapshot = self._snapshot()
-                await self._write(queue_statuses(snapshot, self._shares))
-                await self._write_groups(group_statuses(snapshot))
+                await self._write(queue_statuses(snapshot, self._shares, self._costs))
+                await self._write_groups(group_statuses(snapshot, self._costs))
 
     async def _write(self, wanted: Mapping[str, dict[str, Any]]) -> None:
         due = [(name, status) for name, status in wanted.items() if self._differs(name, status)]

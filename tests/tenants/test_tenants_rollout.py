@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -14,6 +15,7 @@ from tenants import rollout
 from tenants.fingerprint import fingerprint, head
 from tenants.models import Tenant, TenantSchema, TenantState, make_schema_name
 from tenants.rollout import Script, Summary, behind, migrate_one, render, roll_out, run_script
+from tenants.services import begin_deletion, finish_deletion
 
 pytestmark = pytest.mark.services
 OLD = frozenset({("toy", "0001")})
@@ -136,6 +138,46 @@ def test_a_schema_that_somebody_holds_is_passed_over(fleet: Any) -> None:
     with psycopg.connect(rollout.conninfo(), autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(hashtext(%s))", (some.schemas[0],))
         assert migrate_one(some.conn, some.schemas[0], SCRIPT) == (rollout.BUSY, "")
+
+
+def test_a_deletion_that_is_asked_during_a_migration_comes_after_it_whole(fleet: Any) -> None:
+    some = fleet(1).with_tables()
+    name, order = some.schemas[0], []
+    slow = Script(OLD, SCRIPT.pending, (*(SCRIPT.statements or ()), "SELECT pg_sleep(0.5)"))
+    with psycopg.connect(rollout.conninfo(), autocommit=True) as other, ThreadPoolExecutor(2) as pool:
+        migration = pool.submit(migrate_one, other, name, slow)
+        migration.add_done_callback(lambda _: order.append("migrated"))
+        while not _held(some.conn, name):
+            assert not migration.done()
+        deletion = pool.submit(_delete, name)
+        deletion.add_done_callback(lambda _: order.append("deleted"))
+        assert (migration.result(), deletion.result()) == ((rollout.DONE, ""), 2)
+    assert order == ["migrated", "deleted"]
+    assert some.columns(name) == []
+    assert some.conn.execute("SELECT state FROM tenants_tenant WHERE schema_name = %s", (name,)).fetchone() == (
+        "deleted",
+    )
+    assert migrate_one(some.conn, name, SCRIPT) == (rollout.GONE, "")
+
+
+def _held(conn: psycopg.Connection[Any], name: str) -> bool:
+    """Whether somebody holds the schema's lock; without taking it, which a migration would pass over as busy."""
+    row = conn.execute(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted "
+        "AND objid::bigint = (hashtext(%s)::bigint & 4294967295)",
+        (name,),
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def _delete(name: str) -> int:
+    """On a connection of its own, committed as the worker's."""
+    try:
+        tenant = Tenant.objects.get(schema_name=name)
+        begin_deletion(tenant)
+        return finish_deletion(tenant)
+    finally:
+        connection.close()
 
 
 def test_pending_migrations_are_rendered_as_sql(acme: Any) -> None:

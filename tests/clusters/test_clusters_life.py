@@ -167,6 +167,15 @@ def test_who_does_not_want_to_wait_deletes_by_force(acme: Home, project: Project
     assert not Project.objects.exists()
 
 
+@pytest.mark.parametrize(("force", "left"), [("", 1), ("true", 0)])
+def test_the_console_asks_whether_to_wait(acme: Home, project: Project, force: str, left: int) -> None:
+    cluster, browser = project.cluster, acme.browser()
+    away(cluster)
+    assert "Do not wait for its agent" in browser.get(f"/clusters/{cluster.pk}/").content.decode()
+    browser.post(f"/clusters/{cluster.pk}/delete", {"typed": cluster.name, "force": force})
+    assert Cluster.objects.filter(pk=cluster.pk).count() == left
+
+
 def test_two_clusters_go_apart(acme: Home, project: Project) -> None:
     other = make_project(make_cluster("beta"))
     delete_cluster(actor=system_actor(), cluster=project.cluster, force=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.operator import names, rendezvous, ssh, volumes
+from agent.operator import names, rendezvous, security, ssh, volumes
 from agent.operator.defaults import requests_for
 from agent.operator.services import HOST_FILE, needs_host_file
 from agent.operator.sharing import config_map_name, device_environment
@@ -145,6 +145,8 @@ def _pod_spec(view: WorkloadView, name: str, index: int) -> Object:
         spec["nodeSelector"] = selector
     if affinity := _affinity(view):
         spec["affinity"] = affinity
+    if context := security.pod_context(view.spec.security):
+        spec["securityContext"] = context
     if view.spec.termination_grace_period_seconds is not None:
         spec["terminationGracePeriodSeconds"] = view.spec.termination_grace_period_seconds
     if view.gang:
@@ -238,6 +240,7 @@ def _container(view: WorkloadView, name: str, index: int) -> Object:
         "volumeMounts": mounted,
         "ports": ports,
         "readinessProbe": _readiness(view),
+        "securityContext": security.container_context(spec.security),
     }
     return container | {key: value for key, value in optional.items() if value}
 
@@ -245,6 +248,8 @@ def _container(view: WorkloadView, name: str, index: int) -> Object:
 def _readiness(view: WorkloadView) -> Object:
     """A pod takes requests when it answers on its first port: over HTTP where a path is given."""
     spec = view.spec
+    if spec.readiness is not None:
+        return security.readiness_probe(spec.readiness)
     if not spec.ports or not (spec.readiness_path or spec.type == "inference"):
         return {}
     port = spec.ports[0].container

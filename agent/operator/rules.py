@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from agent.operator import security
 from agent.wire.objects import (
     CLEAN_POD_POLICIES,
     METRICS,
@@ -32,6 +33,7 @@ _NEEDS = {
 def problems_of_parts(spec: WorkloadSpec, compute_problems: Callable[[Compute, str], list[str]]) -> list[str]:
     """Everything beyond the plain fields. ``compute_problems(compute, where)`` judges the master's own request."""
     found = _replicas(spec) + _ports(spec) + _storage(spec) + _limits(spec) + _ssh(spec)
+    found += security.problems(spec)
     if spec.master is not None:
         if spec.workers is None:
             found.append("spec.master: only a distributed workload has a master")

@@ -170,6 +170,7 @@ class WorkloadView:
             spec.readiness_path,
             spec.shared_memory_mib,
         ]
+        parts += [part for part in (spec.security, spec.readiness) if part is not None]
         return hashlib.sha256(json.dumps(to_dict(parts), sort_keys=True).encode()).hexdigest()[:10]
 
     @property

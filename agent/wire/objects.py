@@ -202,6 +202,37 @@ class Compute:
 
 
 @dataclass(frozen=True, slots=True)
+class Security:
+    """As whom containers run and what they may; None: as the image and the cluster have it."""
+
+    run_as_uid: int | None = None
+    run_as_gid: int | None = None
+    """Of the files in volumes too."""
+    supplemental_groups: tuple[int, ...] = ()
+    run_as_non_root: bool | None = None
+    read_only_root_filesystem: bool | None = None
+    allow_privilege_escalation: bool | None = None
+    capabilities: tuple[str, ...] = ()
+    """Added ones, without ``CAP_``."""
+    seccomp_profile_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """An HTTP request that is answered by 200 to 399 when the pod can take requests."""
+
+    port: int
+    path: str = "/"
+    scheme: str | None = None
+    host: str | None = None
+    initial_delay_seconds: int | None = None
+    period_seconds: int | None = None
+    timeout_seconds: int | None = None
+    success_threshold: int | None = None
+    failure_threshold: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RoleSpec:
     """What the first pod of a gang (master, chief, launcher) has different from the others; None: as the others."""
 
@@ -269,6 +300,9 @@ class WorkloadSpec:
     """Size of ``/dev/shm``."""
     readiness_path: str | None = None
     """HTTP path on the first port that answers 200 when a pod can take requests."""
+    readiness: Probe | None = None
+    """The same with times of one's own; excludes ``readiness_path``."""
+    security: Security | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
 
@@ -295,4 +329,47 @@ MOUNT_KINDS = ("pvc", "hostPath", "nfs", "configMap", "secret", "emptyDir", "git
 SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer")
 CLEAN_POD_POLICIES = ("None", "Running", "All")
 WORKLOAD_TYPES = ("training", "workspace", "distributed", "inference")
+SECCOMP_PROFILES = ("RuntimeDefault", "Unconfined")
+CAPABILITIES = frozenset(
+    [
+        "AUDIT_CONTROL",
+        "AUDIT_READ",
+        "AUDIT_WRITE",
+        "BLOCK_SUSPEND",
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "DAC_READ_SEARCH",
+        "FOWNER",
+        "FSETID",
+        "IPC_LOCK",
+        "IPC_OWNER",
+        "KILL",
+        "LEASE",
+        "LINUX_IMMUTABLE",
+        "MAC_ADMIN",
+        "MAC_OVERRIDE",
+        "MKNOD",
+        "NET_ADMIN",
+        "NET_BIND_SERVICE",
+        "NET_BROADCAST",
+        "NET_RAW",
+        "SETGID",
+        "SETFCAP",
+        "SETPCAP",
+        "SETUID",
+        "SYS_ADMIN",
+        "SYS_BOOT",
+        "SYS_CHROOT",
+        "SYS_MODULE",
+        "SYS_NICE",
+        "SYS_PACCT",
+        "SYS_PTRACE",
+        "SYS_RAWIO",
+        "SYS_RESOURCE",
+        "SYS_TIME",
+        "SYS_TTY_CONFIG",
+        "SYSLOG",
+        "WAKE_ALARM",
+    ]
+)
 DEFAULT_BACKOFF_LIMIT = 6

@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.wire.objects import Port, RoleSpec, Toleration
 from workloads.specs import api_parts as parts
+from workloads.specs import api_security
 from workloads.specs.compile import compute_of
 from workloads.specs.problems import Problem, SpecError
 from workloads.specs.quantities import gpu_memory_mib
@@ -52,7 +53,7 @@ AMOUNTS = {
 }
 LISTS = ("environmentVariables", "labels", "annotations", "tolerations", "nodePools", "ports", "imagePullSecrets")
 _AS_NUMBER = frozenset({"gpuPortionRequest", "gpuPortionLimit", "cpuCoreRequest", "cpuCoreLimit"})
-SUPPORTED = frozenset({*TEXTS, *INTEGERS, *WORDS, *LISTS, "compute", "storage"})
+SUPPORTED = frozenset({*TEXTS, *INTEGERS, *WORDS, *LISTS, "compute", "storage", "security", "probes"})
 ONLY_INFERENCE = frozenset({"servingPort", "autoscaling"})
 MASTER = frozenset({"image", "command", "args", "environmentVariables", "compute"})
 """What the first pod of a gang may have different."""
@@ -78,6 +79,8 @@ PATHS: dict[str, str] = {
     "extended_resources": "spec.compute.extendedResources",
     "shared_memory_mib": "spec.compute.largeShmRequest",
     "master": "masterSpec",
+    "security": "spec.security",
+    "readiness": "spec.probes.readiness",
 }
 """Attribute of ``SubmitRequest`` → where the contract has it."""
 
@@ -121,6 +124,8 @@ def read_creation(body: Json, workload_type: str) -> SubmitRequest:
         or None,
         "shared_memory_mib": reader.shared_memory(compute),
         "master": reader.master(body),
+        "security": reader.part(spec, "security", api_security.security),
+        "readiness": reader.part(spec, "probes", api_security.readiness),
     }
     if workload_type == INFERENCE:
         values |= reader.serving(spec, values["ports"])
@@ -199,6 +204,13 @@ class _Reader:
             except ValueError as error:
                 self.wrong(f"{path}[{index}]", item, str(error))
         return tuple(found)
+
+    def part(self, spec: Json, key: str, read: Callable[[Any], Any]) -> Any:
+        try:
+            return read(spec.get(key))
+        except api_security.Wrong as error:
+            self.wrong(f"spec.{error.path}", error.given, error.allowed)
+            return None
 
     def shared_memory(self, compute: Json) -> int | None:
         if compute.get("largeShmRequest") is not True:
@@ -322,6 +334,10 @@ def spec_json(request: SubmitRequest) -> dict[str, Any]:
         spec["tolerations"] = [_toleration_json(item) for item in request.tolerations]
     if request.storage:
         spec["storage"] = parts.storage_json(request.storage)
+    if request.security is not None:
+        spec["security"] = api_security.security_json(request.security)
+    if request.readiness is not None:
+        spec["probes"] = {"readiness": api_security.readiness_json(request.readiness)}
     if request.image_pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in request.image_pull_secrets]
     ports = request.ports

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from agent.wire import codec
-from agent.wire.objects import Autoscaling, EnvVar, Mount, Port, RoleSpec, Toleration
+from agent.wire.objects import Autoscaling, EnvVar, Mount, Port, Probe, RoleSpec, Security, Toleration
 from workloads.specs.problems import Problem, SpecError
 from workloads.specs.quantities import number
 
@@ -77,6 +77,8 @@ class SubmitRequest:
     image_pull_secrets: tuple[str, ...] = ()
     shared_memory_mib: int | None = None
     readiness_path: str | None = None
+    readiness: Probe | None = None
+    security: Security | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
 
@@ -95,6 +97,8 @@ PARTS = (
     "image_pull_secrets",
     "shared_memory_mib",
     "readiness_path",
+    "readiness",
+    "security",
 )
 """Fields that go to the cluster as they are; the cluster's own rules judge them."""
 

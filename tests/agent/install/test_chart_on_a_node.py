@@ -15,7 +15,7 @@ import yaml
 
 from agent.kube.client import KubeClient
 from agent.kube.errors import Invalid
-from agent.kube.resources import CRD, DEPLOYMENT, NAMESPACE, POD, WORKLOAD
+from agent.kube.resources import CRD, DEPLOYMENT, NAMESPACE, POD, RUNAI_CONFIG, WORKLOAD
 from agent.loops.configured import read_config
 from local.kube import agent_image, node
 from local.kube.binaries import ensure
@@ -120,6 +120,31 @@ async def knows_the_scheduler(kube: KubeClient) -> bool:
     return "scheduler" in spec
 
 
+async def split_by_pool(kube: KubeClient, space: str) -> None:
+    """A scheduler for each node pool instead of one for all, as Deployments of the operator; and back again."""
+    spec = {"id": "sim", "labelKey": "type", "labelValue": "kwok"}
+    await kube.apply(
+        {"apiVersion": "run.ai/v1", "kind": "NodePool", "metadata": {"name": "simulated"}, "spec": spec}, manager="test"
+    )
+
+    async def schedulers(shards: str, *wanted: str) -> None:
+        await kube.patch(RUNAI_CONFIG, "runai", "runai", body={"spec": {"scheduler": {"shards": shards}}})
+
+        async def there() -> bool:
+            found = (await kube.list(DEPLOYMENT, "runai", labels="app.kubernetes.io/component=scheduler")).items
+            up = {one["metadata"]["name"] for one in found if (one.get("status") or {}).get("availableReplicas") == 1}
+            return len(found) == len(wanted) and up == set(wanted)
+
+        await until(there, within=120)
+
+    await schedulers("node-pool", "runai-scheduler-default", "runai-scheduler-simulated")
+    for pool in ("default", "simulated"):
+        await kube.create(workload(f"in-{pool}", space, nodePools=[pool], command=["sleep", "600"]))
+        await reach(kube, f"in-{pool}", space, "Running")
+        await kube.delete(WORKLOAD, f"in-{pool}", space)
+    await schedulers("one", "runai-scheduler")
+
+
 @pytest.mark.node
 async def test_installed_upgraded_and_uninstalled(live_node, scheduled, helm, old_chart):
     base = [helm, "--kubeconfig", str(scheduled.kubeconfig), "-n", "runai"]
@@ -153,6 +178,7 @@ async def test_installed_upgraded_and_uninstalled(live_node, scheduled, helm, ol
             return False
 
         await until(refused)
+        await split_by_pool(kube, space)
         await kube.create(workload("stays", space, command=["sleep", "600"]))
         await reach(kube, "stays", space, "Running")
         run(*base, "uninstall", "runai", "--wait")

@@ -214,36 +214,10 @@ def _demands(cluster: Cluster, world: _World, touched: frozenset[str]) -> list[D
     """Every workload that runs or waits in these pools, with its pods that hold a node. Thousands of workloads share
     few specs: a text is parsed once, and equal requests are one object.
     """
-    placed: dict[Any, list[tuple[str, str, tuple[int, ...]]]] = {}
-    pods = Pod.objects.filter(cluster=cluster, deleted_at=None, deleting=False, phase__in=("Pending", "Running"))
-    rows = pods.exclude(node="").exclude(workload=None)
-    pool_of: dict[Any, str] = {}
-    for owner, uid, node, pool, devices in rows.values_list("workload_id", "uid", "node", "node_pool", "gpu_devices"):
-        placed.setdefault(owner, []).append((str(uid), node, tuple(devices)))
-        pool_of[owner] = pool
-    workloads = Workload.objects.filter(
-        cluster=cluster, deleted_at=None, desired_phase=DesiredPhase.RUNNING, project_id__in=world.projects
-    ).exclude(phase__in=[*FINAL, "Stopped"])
-    texts = workloads.annotate(
-        compute=KeyTextTransform("compute", "spec"),
-        workers=KeyTextTransform("workers", "spec"),
-        asked=Cast("requested_node_pools", TextField()),
-        reported=Cast("node_pools", TextField()),
-    )
+    placed, pool_of = _placed(cluster)
     parsed, requests = lru_cache(maxsize=None)(_parsed), lru_cache(maxsize=None)(_request)
     found = []
-    for row in texts.values_list(
-        "pk",
-        "project_id",
-        "compute",
-        "workers",
-        "requested_pods",
-        "priority",
-        "preemptible",
-        "created_at",
-        "asked",
-        "reported",
-    ):
+    for row in _texts(cluster, world):
         pk, project_id, compute, workers, wanted, priority, preemptible, created, asked, reported = row
         project = world.projects[project_id]
         pool = pool_of.get(pk)
@@ -269,6 +243,33 @@ def _demands(cluster: Cluster, world: _World, touched: frozenset[str]) -> list[D
             )
         )
     return found
+
+
+def _placed(cluster: Cluster) -> tuple[dict[Any, list[Any]], dict[Any, str]]:
+    """Uid, node and devices of the pods that hold a node, and their node pool, by workload."""
+    pods = Pod.objects.filter(cluster=cluster, deleted_at=None, deleting=False, phase__in=("Pending", "Running"))
+    rows = pods.exclude(node="").exclude(workload=None)
+    placed: dict[Any, list[Any]] = {}
+    pool_of: dict[Any, str] = {}
+    for owner, uid, node, pool, devices in rows.values_list("workload_id", "uid", "node", "node_pool", "gpu_devices"):
+        placed.setdefault(owner, []).append((str(uid), node, tuple(devices)))
+        pool_of[owner] = pool
+    return placed, pool_of
+
+
+def _texts(cluster: Cluster, world: _World) -> Any:
+    """Workloads that run or wait, what is JSON as the text that is stored."""
+    rows = Workload.objects.filter(
+        cluster=cluster, deleted_at=None, desired_phase=DesiredPhase.RUNNING, project_id__in=world.projects
+    ).exclude(phase__in=[*FINAL, "Stopped"])
+    texts = rows.annotate(
+        compute=KeyTextTransform("compute", "spec"),
+        workers=KeyTextTransform("workers", "spec"),
+        asked=Cast("requested_node_pools", TextField()),
+        reported=Cast("node_pools", TextField()),
+    )
+    columns = ("pk", "project_id", "compute", "workers", "requested_pods", "priority", "preemptible", "created_at")
+    return texts.values_list(*columns, "asked", "reported")
 
 
 def _parsed(text: str | None) -> Any:

@@ -57,6 +57,7 @@ async def _submit(world: World, opening: asyncio.Task[None]) -> None:
     await world.submit_some()
 
 
+@pytest.mark.long
 async def test_the_operator_dies_while_it_stops_a_workload(world: World, tmp_path: Path) -> None:
     async with door(world.plant.account, tmp_path) as at:
         victim = world.plant.role("operator", kubeconfig=at.kubeconfig)

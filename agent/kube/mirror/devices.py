@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
 from agent.domain.nodes import DeviceClaim, DeviceSlice
@@ -23,7 +24,10 @@ class Devices:
         self._slices: dict[str, Obj] = {}
         self._users: dict[str, tuple[str, ...]] = {}
         self._devices: list[Device] | None = None
+        self._where: dict[tuple[str, str, str], str] = {}
         self._offers: tuple[DeviceSlice, ...] | None = None
+        self._read: dict[str, DeviceClaim] = {}
+        """Claims as they are planned with, by key; those that changed are read again."""
         self._claims: tuple[DeviceClaim, ...] | None = None
 
     # -- changes -----------------------------------------------------------------------------------------------------
@@ -52,6 +56,7 @@ class Devices:
     def on_slice(self, change: Change) -> None:
         _keep(self._slices, change)
         self._devices = self._offers = self._claims = None
+        self._read.clear()
 
     def on_class(self, change: Change) -> list[str]:
         """The pods to look at again."""
@@ -62,6 +67,7 @@ class Devices:
     def on_claim(self, change: Change) -> list[str]:
         """The pods to look at again."""
         _keep(self.claims, change)
+        self._read.pop(change.key, None)
         self._claims = None
         shown = {_key(result) for result in read.results_of(change.current)}
         self.taken = {
@@ -92,13 +98,11 @@ class Devices:
     def known_claims(self) -> tuple[DeviceClaim, ...]:
         """Claims that can be planned with."""
         if self._claims is None:
-            found = []
-            for _, obj in sorted(self.claims.items()):
-                try:
-                    found.append(read.claim_of(obj, self.node_of(obj)))
-                except NotUnderstood:
-                    continue  # its pods wait, see ``waits``
-            self._claims = tuple(found)
+            for key, obj in self.claims.items():
+                if key not in self._read:
+                    with contextlib.suppress(NotUnderstood):  # its pods wait, see ``waits``
+                        self._read[key] = read.claim_of(obj, self.node_of(obj))
+            self._claims = tuple(claim for _, claim in sorted(self._read.items()))
         return self._claims
 
     def waits(self, uid: str) -> tuple[Reason, ...]:
@@ -116,12 +120,8 @@ class Devices:
 
     def node_of(self, claim: Obj) -> str:
         """Where a claim is allocated; "" if it is not."""
-        for result in read.results_of(claim):
-            key = _key(result)
-            for device in self._all():
-                if device.key == key:
-                    return device.node
-        return ""
+        self._all()
+        return next((self._where[key] for result in read.results_of(claim) if (key := _key(result)) in self._where), "")
 
     def choose(self, claim: Obj, node: str) -> list[tuple[Wanted, Device]] | None:
         """Free devices of the node for a claim, lowest numbers first; None if there are not enough.
@@ -144,6 +144,7 @@ class Devices:
     def _all(self) -> list[Device]:
         if self._devices is None:
             self._devices = read.devices_of(self._slices.values())
+            self._where = {device.key: device.node for device in self._devices}
         return self._devices
 
     def _class_test(self, wanted: Iterable[Wanted]) -> read.Test:

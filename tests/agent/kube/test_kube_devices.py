@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from agent.domain.nodes import DeviceClaim, DeviceSlice
-from agent.kube.cache import Change
+from agent.kube.cache import Change, Store
 from agent.kube.convert.claims import NotUnderstood, allocation, device_claim_keys, devices_of, test_of, wanted_of
+from agent.kube.mirror import Mirror
+from agent.kube.mirror.checking import rebuilt
 from agent.kube.mirror.devices import Devices
+from agent.kube.resources import DEVICE_CLASS, NODE, POD, RESOURCE_CLAIM, RESOURCE_SLICE
 
 Obj = dict[str, Any]
 test_of.__test__ = False  # type: ignore[attr-defined]
@@ -183,3 +186,31 @@ def test_the_claims_of_a_pod(spec, statuses, keys):
         "status": {"resourceClaimStatuses": statuses},
     }
     assert device_claim_keys(pod) == keys
+
+
+def test_a_mirror_that_followed_changes_is_one_that_reads_anew():
+    """Slices that change, claims that come, are allocated and go: the snapshot is what the stores say."""
+    stores = {kind: Store() for kind in (NODE, POD, DEVICE_CLASS, RESOURCE_SLICE, RESOURCE_CLAIM)}
+    mirror = Mirror(("s",))
+    for kind in (DEVICE_CLASS, RESOURCE_SLICE, RESOURCE_CLAIM):
+        stores[kind].on_change(mirror.on_device)
+    known = devices(slices=(slice_of(count=4),))
+    held = allocated(claim("a", 2), known, "n1", "p")
+    steps = (
+        (RESOURCE_CLAIM, claim("a", 2)),
+        (DEVICE_CLASS, class_of()),
+        (RESOURCE_SLICE, slice_of(count=4, name="s")),
+        (RESOURCE_CLAIM, held),
+        (RESOURCE_CLAIM, claim("b", adminAccess=True)),
+        (RESOURCE_SLICE, slice_of(count=2, name="s")),
+        (RESOURCE_SLICE, slice_of("n2", count=2, name="t")),
+    )
+    for version, (kind, obj) in enumerate(steps):
+        meta = obj["metadata"] | {"resourceVersion": str(version)}
+        stores[kind].put(obj | {"kind": kind.kind, "metadata": meta})
+        kept, fresh = mirror.snapshot(0), rebuilt(mirror, stores, 0).snapshot(0)
+        assert (kept.slices, kept.claims) == (fresh.slices, fresh.claims)
+    assert [(one.node, one.count) for one in kept.slices] == [("n1", 2), ("n2", 2)]
+    assert [(one.key, one.node, one.devices) for one in kept.claims] == [("ns/a", "n1", ("gpu-0", "gpu-1"))]
+    stores[RESOURCE_CLAIM].drop(stores[RESOURCE_CLAIM].by_key("ns/a") or {})
+    assert mirror.snapshot(0).claims == ()

@@ -6,6 +6,7 @@ Knows no model. ``Listing`` does the filtering and sorting; this reads the addre
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -162,9 +163,9 @@ class Choice:
     on: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asked:
-    """What one request wants of a table."""
+    """What one request wants of a table. Without slots: what a page reads several times is made once."""
 
     table: Table
     query: ListQuery
@@ -210,7 +211,7 @@ class Asked:
         """A row of a file: every column, by its key; the page's choice of columns is for the eye."""
         return {column.key: column.value(row) for column in self.table.columns if not column.page_only}
 
-    @property
+    @cached_property
     def chips(self) -> list[Chip]:
         filters = {item.field: item for item in self.table.filters}
         made = []
@@ -222,7 +223,7 @@ class Asked:
             made.append(Chip(label, _WORDS[one.operator], words.get(one.value, one.value), raw, self.without(raw)))
         return made
 
-    @property
+    @cached_property
     def menu(self) -> list[tuple[FilterOn, list[Choice]]]:
         """Filters with fixed choices, each with the address that turns it on."""
         on = {(one.field, one.value) for one in self.query.filters}
@@ -235,11 +236,11 @@ class Asked:
             if item.choices
         ]
 
-    @property
+    @cached_property
     def texts(self) -> list[FilterOn]:
         return [item for item in self.table.filters if not item.choices]
 
-    @property
+    @cached_property
     def chooser(self) -> list[Choice]:
         """Columns, each with the address that turns it on or off."""
         shown = [item.key for item in self.columns]
@@ -255,7 +256,7 @@ class Asked:
     def narrowed(self) -> bool:
         return bool(self.query.filters or self.query.search)
 
-    @property
+    @cached_property
     def kept(self) -> str:
         """The query string without the page: what a view saves, and what "all matches" means."""
         return self.address(page=None)[1:][:LONGEST]

@@ -13,6 +13,7 @@ from django.forms import BoundField, CheckboxInput, Select
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString, mark_safe
 
 from runai_cp.lib import drawing
@@ -177,16 +178,24 @@ def before_at(name: str) -> str:
     return name.partition("@")[0]
 
 
-@register.inclusion_tag("components/mid.html")
-def mid(name: str, keep: int = 6) -> dict[str, Any]:
+@register.simple_tag
+def mid(name: str, keep: int = 6) -> str:
     """A long name is cut in the middle and keeps its end."""
-    return {"name": name, "long": len(name) > 20, "head": name[:-keep], "tail": name[-keep:]}
+    if len(name) <= 20:
+        return conditional_escape(name)
+    name += ""  # plain: what a cached part says depends on its values alone, never on whether one was marked safe
+    return drawn("components/mid.html", ("name", name), ("head", name[:-keep]), ("tail", name[-keep:]))
 
 
-@register.inclusion_tag("components/meter.html")
-def meter(label: str, total: float, used: float = 0, quota: float | None = None, off: bool = False) -> dict[str, Any]:
+@register.simple_tag
+def meter(label: str, total: float, used: float = 0, quota: float | None = None, off: bool = False) -> SafeString:
     """One bar: ``used`` of ``total``; beyond ``quota`` it is hatched and the quota is a tick. Any one unit."""
-    return {"label": label, **drawing.meter(total, used, quota, off)}
+    return _meter(label + "", total, used, quota, off)
+
+
+@lru_cache(maxsize=4096)
+def _meter(label: str, *values: Any) -> SafeString:
+    return mark_safe(render_to_string("components/meter.html", {"label": label, **drawing.meter(*values)}))  # noqa: S308
 
 
 @register.inclusion_tag("components/meter.html")
@@ -206,10 +215,15 @@ def gpus(label: str, cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"label": label, **drawing.gpus(cells)}
 
 
-@register.inclusion_tag("components/spark.html")
-def spark(values: Sequence[float | None] | None) -> dict[str, Any]:
+@register.simple_tag
+def spark(values: Sequence[float | None] | None) -> SafeString:
     """Percents over the last while, with the newest as a number; nothing measured says so."""
-    return drawing.spark(values or [])
+    return _spark(tuple(values or ()))
+
+
+@lru_cache(maxsize=1024)
+def _spark(values: tuple[float | None, ...]) -> SafeString:
+    return mark_safe(render_to_string("components/spark.html", drawing.spark(values)))  # noqa: S308
 
 
 @register.inclusion_tag("components/chart.html")

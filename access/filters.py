@@ -4,6 +4,9 @@ from datetime import datetime
 
 from runai_cp.lib.listing import Field, Listing
 
+_MADE = {"createdBy": Field("created_by"), "createdAt": Field("created_at", datetime)}
+_USED = {"lastLogin": Field("last_used_at", datetime)}
+
 USERS = Listing(
     fields={
         "username": Field("email"),
@@ -23,11 +26,10 @@ APPLICATIONS = Listing(
     fields={
         "name": Field("name"),
         "clientId": Field("client_id"),
-        "createdBy": Field("created_by"),
-        "createdAt": Field("created_at", datetime),
         "updatedAt": Field("updated_at", datetime),
-        "lastLogin": Field("last_used_at", datetime),
         "enabled": Field("enabled", bool),
+        **_MADE,
+        **_USED,
     },
     search_paths=("name", "client_id"),
     default_sort=("name",),
@@ -37,9 +39,9 @@ ACCESS_KEYS = Listing(
     fields={
         "name": Field("name"),
         "clientId": Field("client_id"),
+        **_MADE,
+        **_USED,
         "createdBy": Field("owner__email"),
-        "createdAt": Field("created_at", datetime),
-        "lastLogin": Field("last_used_at", datetime),
     },
     search_paths=("name", "owner__email"),
     default_sort=("name",),
@@ -49,8 +51,7 @@ GROUPS = Listing(
     fields={
         "name": Field("name"),
         "origin": Field("origin"),
-        "createdBy": Field("created_by"),
-        "createdAt": Field("created_at", datetime),
+        **_MADE,
     },
     search_paths=("name", "description"),
     default_sort=("name",),
@@ -64,11 +65,10 @@ RULES = Listing(
         "scopeId": Field("scope__ref"),
         "scopeType": Field("scope__kind"),
         "scopeName": Field("scope__name"),
-        "createdAt": Field("created_at", datetime),
         "updatedAt": Field("updated_at", datetime),
         "deletedAt": Field("deleted_at", datetime),
         "expiresAt": Field("expires_at", datetime),
-        "createdBy": Field("created_by"),
+        **_MADE,
     },
     search_paths=("subject_name", "scope__name", "role_title"),
     default_sort=("-created_at",),

@@ -25,7 +25,7 @@ from django_tenants.utils import schema_context
 
 from access.models import SavedView
 from access.services.audit import record
-from runai_cp.lib.errors import DomainError
+from runai_cp.lib.errors import DomainError, FieldError, Invalid
 from runai_cp.lib.export import csv_lines
 from runai_cp.lib.htmx import render_page
 from runai_cp.lib.renderers import ENCODER
@@ -165,6 +165,20 @@ def _ask(
 
 def _number(value: float) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+Act = Callable[[Any], object]
+
+
+def run_verb(
+    request: HttpRequest, table: Table, rows: "QuerySet[Any]", acts: Mapping[str, tuple[str, Act]], *, back: str
+) -> HttpResponse:
+    """``run_bulk`` of the act that the form names: ``acts`` is verb → (label, act). Raises ``Invalid`` for others."""
+    verb = request.POST.get("verb", "")
+    if verb not in acts:
+        raise Invalid(FieldError("verb", f"allowed are {', '.join(acts)}", verb[:40], list(acts)))
+    label, act = acts[verb]
+    return run_bulk(request, table, rows, act, label=label, back=back)
 
 
 def back_to(request: HttpRequest, fallback: str) -> str:

@@ -4,7 +4,20 @@ from access.filters import ACCESS_KEYS, APPLICATIONS, AUDIT, GROUPS, RULES, USER
 from access.models import AccessRule, AuditEntry
 from runai_cp.lib.tables import Bulk, Column, FilterOn, Table
 
-YES_NO = (("true", "yes"), ("false", "no"))
+NAMED = FilterOn("name", "Name", operator="=@")
+MAKER = FilterOn("createdBy", "Made by", operator="=@")
+
+
+def _made(sort: str = "createdAt", by: str = "Made by") -> tuple[Column, Column]:
+    """Who made it, and when."""
+    return (
+        Column("createdBy", by, lambda row: row.created_by, sort="createdBy"),
+        Column("created", "Since", lambda row: row.created_at, sort=sort, start="desc", extra="num"),
+    )
+
+
+USED = Column("lastUsed", "Last token", lambda row: row.last_used_at, sort="lastLogin", start="desc", extra="num")
+SINCE = _made()[1]
 
 USERS_TABLE = Table(
     key="users",
@@ -18,15 +31,14 @@ USERS_TABLE = Table(
         Column("state", "State", lambda row: "active" if row.is_active else "disabled", "access/cells/active.html"),
         Column("kind", "Signs in with", lambda row: "password" if row.is_local else "single sign-on", sort="isLocal"),
         Column("lastLogin", "Last sign-in", lambda row: row.last_login, sort="lastLogin", start="desc", extra="num"),
-        Column("createdBy", "Made by", lambda row: row.created_by, sort="createdBy"),
-        Column("created", "Since", lambda row: row.created_at, sort="creationTime", start="desc", extra="num"),
+        *_made("creationTime"),
         Column("id", "Id", lambda row: str(row.pk), extra="mono", hidden=True),
     ),
     filters=(
         FilterOn("isLocal", "Signs in with", (("true", "Password"), ("false", "Single sign-on"))),
         FilterOn("username", "E-mail", operator="=@"),
-        FilterOn("name", "Name", operator="=@"),
-        FilterOn("createdBy", "Made by", operator="=@"),
+        NAMED,
+        MAKER,
     ),
 )
 USERS_BULK = (
@@ -50,12 +62,11 @@ GROUPS_TABLE = Table(
         Column("origin", "Members set by", lambda row: row.origin, "access/cells/origin.html", "origin"),
         Column("members", "Members", lambda row: row.size, extra="num"),
         Column("description", "Description", lambda row: row.description),
-        Column("createdBy", "Made by", lambda row: row.created_by, sort="createdBy"),
-        Column("created", "Since", lambda row: row.created_at, sort="createdAt", start="desc", extra="num"),
+        *_made(),
     ),
     filters=(
         FilterOn("origin", "Members set by", (("local", "Administrators"), ("identity-provider", "Single sign-on"))),
-        FilterOn("name", "Name", operator="=@"),
+        NAMED,
     ),
 )
 GROUPS_BULK = (Bulk("delete", "Delete", "trash", "The groups' access rules go with them; the people stay."),)
@@ -71,14 +82,13 @@ APPLICATIONS_TABLE = Table(
         Column("state", "State", lambda row: "active" if row.enabled else "disabled", "access/cells/active.html",
                "enabled"),
         Column("clientId", "Client id", lambda row: row.client_id, sort="clientId", extra="mono"),
-        Column("lastUsed", "Last token", lambda row: row.last_used_at, sort="lastLogin", start="desc", extra="num"),
-        Column("createdBy", "Made by", lambda row: row.created_by, sort="createdBy"),
-        Column("created", "Since", lambda row: row.created_at, sort="createdAt", start="desc", extra="num"),
+        USED,
+        *_made(),
     ),
     filters=(
         FilterOn("enabled", "State", (("true", "Active"), ("false", "Disabled"))),
-        FilterOn("name", "Name", operator="=@"),
-        FilterOn("createdBy", "Made by", operator="=@"),
+        NAMED,
+        MAKER,
     ),
 )  # fmt: skip
 APPLICATIONS_BULK = (
@@ -96,10 +106,10 @@ KEYS_TABLE = Table(
         Column("name", "Access key", lambda row: row.name, "access/cells/key.html", "name", fixed=True),
         Column("owner", "Acts as", lambda row: row.owner.email, sort="createdBy"),
         Column("clientId", "Client id", lambda row: row.client_id, extra="mono"),
-        Column("lastUsed", "Last token", lambda row: row.last_used_at, sort="lastLogin", start="desc", extra="num"),
-        Column("created", "Since", lambda row: row.created_at, sort="createdAt", start="desc", extra="num"),
+        USED,
+        SINCE,
     ),
-    filters=(FilterOn("createdBy", "Owner", operator="=@"), FilterOn("name", "Name", operator="=@")),
+    filters=(FilterOn("createdBy", "Owner", operator="=@"), NAMED),
 )
 KEYS_BULK = (Bulk("delete", "Delete", "trash", "Programs that use them are out at once."),)
 
@@ -120,8 +130,7 @@ RULES_TABLE = Table(
         Column("role", "Role", lambda row: row.role_title, "access/cells/role.html", "roleName"),
         Column("scope", "Scope", _rule_scope, "access/cells/scope.html", "scopeName"),
         Column("expires", "Ends", lambda row: row.expires_at, "access/cells/expires.html", "expiresAt", extra="num"),
-        Column("createdBy", "Granted by", lambda row: row.created_by, sort="createdBy"),
-        Column("created", "Since", lambda row: row.created_at, sort="createdAt", start="desc", extra="num"),
+        *_made(by="Granted by"),
         Column("actions", "Change", lambda row: row.pk, "access/cells/rule_change.html", extra="c-act",
                fixed=True, page_only=True),
     ),

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from access.forms_administration import ApplicationForm, KeyForm
 from access.guard import SIGNED_IN, allow
-from access.lists import render_list, run_bulk
+from access.lists import render_list, run_bulk, run_verb
 from access.models import AccessKey, AccessRule, Application, SubjectKind
 from access.roles import Action
 from access.scoping import visible_scopes
@@ -40,16 +40,13 @@ def application_list(request: HttpRequest) -> HttpResponseBase:
 @require_POST
 def application_bulk(request: HttpRequest) -> HttpResponse:
     """Which act it is decides what it needs: the services refuse each row."""
-    actor, verb = request.actor, request.POST.get("verb", "")  # type: ignore[attr-defined]
+    actor = request.actor  # type: ignore[attr-defined]
     acts = {
-        "enable": (lambda row: set_enabled(actor=actor, application=row, enabled=True), "Enable service accounts"),
-        "disable": (lambda row: set_enabled(actor=actor, application=row, enabled=False), "Disable service accounts"),
-        "delete": (lambda row: delete_application(actor=actor, application=row), "Delete service accounts"),
+        "enable": ("Enable service accounts", lambda row: set_enabled(actor=actor, application=row, enabled=True)),
+        "disable": ("Disable service accounts", lambda row: set_enabled(actor=actor, application=row, enabled=False)),
+        "delete": ("Delete service accounts", lambda row: delete_application(actor=actor, application=row)),
     }
-    if verb not in acts:
-        raise Invalid(FieldError("verb", f"allowed are {', '.join(acts)}", verb[:40], list(acts)))
-    act, label = acts[verb]
-    return run_bulk(request, APPLICATIONS_TABLE, Application.objects.all(), act, label=label, back=LIST)
+    return run_verb(request, APPLICATIONS_TABLE, Application.objects.all(), acts, back=LIST)
 
 
 @allow(Action.APPLICATION_CREATE)

@@ -1,5 +1,6 @@
 """The sign-in pages: password, then what the account still needs."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth import authenticate
@@ -19,6 +20,7 @@ from access.services.settings import setting
 from access.services.sso import pending_link
 from access.services.users import set_password
 from access.views.factors import app_context
+from runai_cp.lib.console_forms import ConsoleForm
 from runai_cp.lib.errors import DomainError, TooMany
 from runai_cp.lib.htmx import render_page
 
@@ -62,17 +64,11 @@ def login(request: HttpRequest) -> HttpResponse:
 @require_http_methods(METHODS)
 def login_code(request: HttpRequest) -> HttpResponse:
     """The code of the authenticator app, a recovery code, or a passkey."""
-    now = under_way(request, Step.CODE)
-    if now is None:
-        return redirect("access:login")
-    form = CodeForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            step = entry.show_code(request=request, now=now, code=form.cleaned_data["code"])
-            return to_step(step, now.back)
-        except DomainError as error:
-            form.refuse(error)
-    return code_page(request, now, form)
+
+    def show(now: Pending, form: ConsoleForm) -> HttpResponse:
+        return to_step(entry.show_code(request=request, now=now, code=form.cleaned_data["code"]), now.back)
+
+    return _step(request, Step.CODE, CodeForm, show, code_page)
 
 
 @allow(PUBLIC)
@@ -80,18 +76,15 @@ def login_code(request: HttpRequest) -> HttpResponse:
 @require_http_methods(METHODS)
 def login_password(request: HttpRequest) -> HttpResponse:
     """A password that somebody else has seen is changed before anything else."""
-    now = under_way(request, Step.PASSWORD)
-    if now is None:
-        return redirect("access:login")
-    form = NewPasswordForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            set_password(actor=user_actor(now.user), user=now.user, password=form.cleaned_data["new"])
-            return to_step(entry.go_on(request=request, now=now), now.back)
-        except DomainError as error:
-            form.refuse(error)
-    context = {"form": form, "person": now.user}
-    return render_page(request, "access/login_password.html", context, status=422 if form.errors else 200)
+
+    def change(now: Pending, form: ConsoleForm) -> HttpResponse:
+        set_password(actor=user_actor(now.user), user=now.user, password=form.cleaned_data["new"])
+        return to_step(entry.go_on(request=request, now=now), now.back)
+
+    def page(request: HttpRequest, now: Pending, form: ConsoleForm) -> HttpResponse:
+        return _page(request, "access/login_password.html", now, form)
+
+    return _step(request, Step.PASSWORD, NewPasswordForm, change, page)
 
 
 @allow(PUBLIC)
@@ -99,31 +92,47 @@ def login_password(request: HttpRequest) -> HttpResponse:
 @require_http_methods(METHODS)
 def login_enrol(request: HttpRequest) -> HttpResponse:
     """A tenant that requires a second factor: set one up, then the recovery codes, once."""
-    now = under_way(request, Step.ENROL)
+
+    def confirm(now: Pending, form: ConsoleForm) -> HttpResponse:
+        codes = factors.confirm_app(user=now.user, code=form.cleaned_data["code"])
+        entry.factor_shown(request=request, now=now)
+        return render_page(request, "access/login_codes.html", {"codes": codes, "back": now.back})
+
+    def page(request: HttpRequest, now: Pending, form: ConsoleForm) -> HttpResponse:
+        return _page(request, "access/login_enrol.html", now, form, **app_context(now.user))
+
+    return _step(request, Step.ENROL, CodeForm, confirm, page)
+
+
+def _step(
+    request: HttpRequest,
+    step: Step,
+    form_class: type[ConsoleForm],
+    act: Callable[[Pending, ConsoleForm], HttpResponse],
+    page: Callable[[HttpRequest, Pending, ConsoleForm], HttpResponse],
+) -> HttpResponse:
+    """One step of a sign-in that is under way: its page, and what a right answer leads to."""
+    now = under_way(request, step)
     if now is None:
         return redirect("access:login")
-    form = CodeForm(request.POST or None)
+    form = form_class(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            codes = factors.confirm_app(user=now.user, code=form.cleaned_data["code"])
-            entry.factor_shown(request=request, now=now)
-            context: dict[str, Any] = {"codes": codes, "back": now.back}
-            return render_page(request, "access/login_codes.html", context)
+            return act(now, form)
         except DomainError as error:
             form.refuse(error)
-    context = {"form": form, "person": now.user, **app_context(now.user)}
-    return render_page(request, "access/login_enrol.html", context, status=422 if form.errors else 200)
+    return page(request, now, form)
 
 
-def code_page(request: HttpRequest, now: Pending, form: CodeForm) -> HttpResponse:
+def _page(request: HttpRequest, template: str, now: Pending, form: ConsoleForm, **more: Any) -> HttpResponse:
+    context = {"form": form, "person": now.user, **more}
+    return render_page(request, template, context, status=422 if form.errors else 200)
+
+
+def code_page(request: HttpRequest, now: Pending, form: ConsoleForm) -> HttpResponse:
     kinds = set(now.user.factors.filter(confirmed=True).values_list("kind", flat=True))
-    context = {
-        "form": form,
-        "person": now.user,
-        "app": FactorKind.TOTP in kinds,
-        "passkey": FactorKind.PASSKEY in kinds,
-    }
-    return render_page(request, "access/login_code.html", context, status=422 if form.errors else 200)
+    more = {"app": FactorKind.TOTP in kinds, "passkey": FactorKind.PASSKEY in kinds}
+    return _page(request, "access/login_code.html", now, form, **more)
 
 
 def to_step(step: Step, back: str) -> HttpResponse:

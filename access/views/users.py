@@ -6,14 +6,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from access.forms import UserForm
 from access.guard import allow
-from access.lists import render_list, run_bulk
+from access.lists import render_list, run_verb
 from access.models import User
 from access.roles import Action
 from access.scoping import visible_scopes
 from access.services.factors import reset_factors
 from access.services.users import create_user, delete_user, log_out
 from access.tables import USERS_BULK, USERS_TABLE
-from runai_cp.lib.errors import DomainError, FieldError, Invalid
+from runai_cp.lib.errors import DomainError
 from runai_cp.lib.htmx import render_page
 from runai_cp.lib.toasts import toast
 
@@ -33,16 +33,13 @@ def user_list(request: HttpRequest) -> HttpResponseBase:
 @allow(Action.USER_DELETE)
 @require_POST
 def user_bulk(request: HttpRequest) -> HttpResponse:
-    actor, verb = request.actor, request.POST.get("verb", "")  # type: ignore[attr-defined]
+    actor = request.actor  # type: ignore[attr-defined]
     acts = {
-        "delete": (lambda row: delete_user(actor=actor, user=row), "Delete people"),
-        "reset-factors": (lambda row: reset_factors(actor=actor, user=row), "Reset second factors"),
-        "sign-out": (lambda row: log_out(actor=actor, user=row), "Sign people out"),
+        "delete": ("Delete people", lambda row: delete_user(actor=actor, user=row)),
+        "reset-factors": ("Reset second factors", lambda row: reset_factors(actor=actor, user=row)),
+        "sign-out": ("Sign people out", lambda row: log_out(actor=actor, user=row)),
     }
-    if verb not in acts:
-        raise Invalid(FieldError("verb", f"allowed are {', '.join(acts)}", verb[:40], list(acts)))
-    act, label = acts[verb]
-    return run_bulk(request, USERS_TABLE, User.objects.all(), act, label=label, back=LIST)
+    return run_verb(request, USERS_TABLE, User.objects.all(), acts, back=LIST)
 
 
 @allow(Action.USER_CREATE)

@@ -1,5 +1,7 @@
 """The public client, unmodified: it signs in, manages people and rights, and reads what the other rooms serve."""
 
+import base64
+
 import pytest
 from runai import models
 from runai.api_client import ApiClient
@@ -7,6 +9,9 @@ from runai.configuration import Configuration
 from runai.exceptions import ApiException
 from runai.runai_client import RunaiClient
 
+from access.services.bootstrap import system_actor
+from projects.services import CreateDepartment, create_department
+from tests.access.pictures import png
 from tests.fixtures_rooms import make_cluster, make_project, make_workload
 
 pytestmark = pytest.mark.services
@@ -191,6 +196,34 @@ def test_it_reads_what_the_other_rooms_serve(acme, served):
         ).data
         assert [row["name"] for row in listed["workloads"]] == ["train-b"]
         assert workloads.workloads.count_workloads(filter_by=["name=^train"]).data == {"count": 3}
+
+
+def test_pages_of_what_it_reads_join_to_the_whole(acme, served):
+    """Departments, projects and workloads, sorted downwards, two by two; the same filter counts them."""
+    cluster = make_cluster()
+    for name in ("a", "b", "c", "d", "e"):
+        department = create_department(actor=system_actor(), request=CreateDepartment(f"unit-{name}", cluster))
+        make_workload(make_project(cluster, f"unit-{name}", department=department), f"unit-{name}")
+    with sign_in(served, acme.application_id, acme.application_secret) as client:
+        units, work = client.organizations, client.workloads.workloads
+        reads = {
+            "departments": (units.departments.get_departments, units.departments.count_departments),
+            "projects": (units.projects.get_projects, units.projects.count_projects),
+            "workloads": (work.get_workloads, work.count_workloads),
+        }
+        for kind, (read, count) in reads.items():
+            pages = [
+                read(filter_by=["name=@unit-"], sort_by="name", sort_order="desc", limit=2, offset=at).data[kind]
+                for at in (0, 2, 4)
+            ]
+            assert [row["name"] for page in pages for row in page] == [f"unit-{name}" for name in "edcba"], kind
+            assert count(filter_by=["name=@unit-"]).data == {"count": 5}, kind
+
+
+def test_the_logo_goes_up_and_comes_back(runapy):
+    logo = base64.b64encode(png()).decode()
+    assert runapy.organizations.logo.upload_tenant_logo(models.LogoCreationRequest(logo=logo)).status_code == 200
+    assert runapy.organizations.logo.get_tenant_logo().data == {"logo": logo}
 
 
 def test_it_submits_a_training(acme, served):

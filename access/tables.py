@@ -160,7 +160,7 @@ AUDIT_TABLE = Table(
     columns=(
         Column("at", "When, UTC", lambda row: row.at, "access/cells/audit_at.html", "timestamp", "desc", fixed=True),
         Column("subject", "Who", lambda row: row.actor_name, "access/cells/audit_who.html", "subject"),
-        Column("action", "Did", lambda row: row.action, sort="action"),
+        Column("action", "Did", lambda row: row.action, sort="action", extra="nowrap"),
         Column("object", "What", lambda row: row.entity_name, "access/cells/audit_what.html", "entity_name"),
         Column("result", "Result", lambda row: row.result, "access/cells/audit_result.html", "result"),
         Column("from", "From", lambda row: row.source_ip, sort="source_ip", extra="mono"),

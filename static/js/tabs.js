@@ -31,3 +31,13 @@ document.addEventListener('keydown', (event) => {
 document.addEventListener('console:swapped', () => {
   for (const id of chosen.values()) { const tab = document.getElementById(id); if (tab && tab.getAttribute('aria-selected') !== 'true') pick(tab); }
 });
+
+// On a narrow screen the row of tabs scrolls: the present one is brought into sight.
+function reveal() {
+  for (const tab of $$('.tabs [aria-current]')) {
+    const row = tab.parentElement;
+    row.scrollLeft = tab.offsetLeft - row.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2;
+  }
+}
+document.addEventListener('console:swapped', reveal);
+reveal();

@@ -3,7 +3,7 @@
 "R" is the claiming queue and "V" the giving one, both seen just below their lowest common ancestor.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from agent.domain.quantities import UNLIMITED, at_most
 from agent.scheduler.entitlement import QueueState, Vector
@@ -47,28 +47,38 @@ def exceeds(held: Iterable[int], share: Iterable[int]) -> bool:
 def may_give(claimer: QueueState, victim: QueueState, request: Request) -> bool:
     """Whether the victim's queue holds anything that this claimer could have at all."""
     mine, theirs = divergence(claimer, victim)
-    if within_quota(mine, request):
-        wanted = [index for index in THREE if request[index] > 0 and theirs.deserved[index] != UNLIMITED]
-        if any(theirs.allocated[index] > theirs.deserved[index] for index in wanted):
-            return True
-        return not any(theirs.allocated[index] < theirs.deserved[index] for index in wanted)
-    return exceeds(theirs.allocated, theirs.allocatable)
+    return _gives(theirs, request, within_quota(mine, request))
+
+
+def _gives(theirs: QueueState, request: Request, within: bool) -> bool:
+    """``within``: the claim stays within its own quota, so that what others hold beyond theirs is its to have."""
+    held = theirs.allocated
+    if not within:
+        return exceeds(held, theirs.allocatable)
+    under = False
+    for index in THREE:
+        quota = theirs.deserved[index]
+        if request[index] > 0 and quota != UNLIMITED:
+            if held[index] > quota:
+                return True
+            under = under or held[index] < quota
+    return not under
 
 
 def giving_queues(claimer: QueueState, queues: Iterable[QueueState], request: Request) -> list[QueueState]:
     """The queues that may give, asked once per sibling of the claimer's path and not per leaf."""
-    path = set(claimer.path)
+    within = {queue.parent: within_quota(queue, request) for queue in claimer.path}
     known: dict[QueueState, bool] = {}
     found = []
     for queue in queues:
         if queue is claimer:
             continue
-        parent = queue.parent
-        if parent is None or parent in path:
-            gives = may_give(claimer, queue, request)
-        else:
-            cached = known.get(parent)
-            gives = known[parent] = may_give(claimer, queue, request) if cached is None else cached
+        theirs = queue
+        while theirs.parent is not None and theirs.parent not in within:
+            theirs = theirs.parent
+        gives = known.get(theirs)
+        if gives is None:
+            gives = known[theirs] = _gives(theirs, request, within[theirs.parent])
         if gives:
             found.append(queue)
     return found
@@ -92,7 +102,7 @@ class Ledger:
 
 
 def bundles_allowed(
-    claimer: QueueState, request: Request, bundles: Iterable[tuple[QueueState, Vector]], ledger: Ledger
+    claimer: QueueState, request: Request, bundles: Iterable[tuple[QueueState, Sequence[int]]], ledger: Ledger
 ) -> bool:
     """Whether every bundle may be taken: its queue is above its share, or above its quota for a claim within quota."""
     for victim, amount in bundles:

@@ -10,7 +10,7 @@ from agent.scheduler.reach import too_few_domains
 from agent.scheduler.room import Wanted
 from agent.scheduler.simulation import Outcome
 from agent.scheduler.solver import Search, solve
-from agent.scheduler.victims import Batch, VictimIndex, VictimWalk
+from agent.scheduler.victims import Batch, VictimIndex, VictimWalk, anyone
 
 
 def consolidate(context: Context) -> None:
@@ -26,14 +26,14 @@ def _attempt(context: Context, index: VictimIndex, job: JobState, tasks: list[Ta
     if not _enough_free(context, tasks) or too_few_domains(context, tasks):
         return None
 
-    def wanted(batch: Batch) -> bool:
+    def others(batch: Batch) -> bool:
         return batch.job is not job
 
     search = Search(
         context,
         job,
         tasks,
-        walk=VictimWalk(index, index.queues(), context.totals, wanted),
+        walk=VictimWalk(index, index.below(None), context.totals, others if job.root.started else anyone),
         valid=lambda outcome: not outcome.evicted,
         most=context.config.max_consolidation_victims,
     )

@@ -26,7 +26,7 @@ class Context:
 
     ``spent``: moves simulated in vain in the current action. ``blocked``: the capacity rule that stopped a job last.
     ``evictions``: task -> (action, reason, by), in order. ``notes``: what an action found out about a job.
-    ``reclaim_protects``: whether any minimum run time is set.
+    ``reclaim_protects``: whether any minimum run time is set. ``delays``: whether any job may not cause evictions yet.
     """
 
     config: Config
@@ -51,11 +51,13 @@ class Context:
     no_longer_stale: list[str] = field(default_factory=list)
     rooms: dict[tuple[int, int], Room] = field(default_factory=dict)
     waiting: Waiting = field(init=False)
+    delays: bool = field(init=False)
     _base: dict[QueueState, Vector] = field(default_factory=dict)
     _base_seen: int = 0
 
     def __post_init__(self) -> None:
         self.waiting = Waiting(self.jobs, self.job_key)
+        self.delays = any(job.group.preemption_delay for job in self.jobs if job.waiting)
 
     def base_allocated(self) -> Mapping[QueueState, Vector]:
         """What every queue holds now, between simulations; only queues that were charged since are read again."""

@@ -29,7 +29,7 @@ def run(
     ``scope``: within what a failure tells about harder jobs. ``allowed``: what is false for others must not count as
     a failure. ``by_priority``: whether a higher priority can succeed where a lower one failed.
     """
-    lines = context.waiting.lines(lambda job: not _delayed(context, job))
+    lines = context.waiting.lines((lambda job: not _delayed(context, job)) if context.delays else None)
     if not lines:
         return
     if context.victims is None:

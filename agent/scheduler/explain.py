@@ -24,6 +24,7 @@ class Explainer:
         self._context = context
         self._by_shape: dict[int, Reason] = {}
         self._by_profile: dict[tuple[QueueState, Profile], Reason] = {}
+        self._placings: dict[Profile, Reason] = {}
 
     def explain(self, job: JobState) -> tuple[Reason, ...]:
         """Reasons of a job with waiting pods, deepest first."""
@@ -42,10 +43,11 @@ class Explainer:
         key = (job.queue, profile)
         found = self._by_profile.get(key)
         if found is None:
-            found = self._by_profile[key] = self._find(job)
+            found = self._by_profile[key] = self._find(job, profile)
         return found
 
-    def _find(self, job: JobState) -> Reason:
+    def _find(self, job: JobState, profile: Profile | None = None) -> Reason:
+        """The cause; but for what their queues may hold, gangs of one profile share it, whatever their queue."""
         context = self._context
         tasks = job.root.next_tasks()
         if not tasks:
@@ -53,7 +55,12 @@ class Explainer:
         request = request_of(tasks, context.largest_device)
         if broken := over_capacity(job, request):
             return explain_capacity(*broken, request)
-        return self._topology(job.root, tasks) or self._placing(job, tasks)
+        found = self._placings.get(profile) if profile is not None else None
+        if found is None:
+            found = self._topology(job.root, tasks) or self._placing(job, tasks)
+            if profile is not None and not context.placer.uneven:
+                self._placings[profile] = found
+        return found
 
     def _topology(self, group: GangNode, tasks: list[TaskState]) -> Reason | None:
         """The topology rule that no domain can satisfy with what is free, if that is what keeps the gang waiting."""

@@ -96,7 +96,7 @@ class GangNode:
 
     @property
     def started(self) -> bool:
-        return any(leaf.active for leaf in self.leaves())
+        return self.active > 0 if self.leaf else any(leaf.active for leaf in self.leaves())
 
     @property
     def short(self) -> bool:

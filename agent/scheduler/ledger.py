@@ -199,6 +199,30 @@ class NodeState:
         """Whole devices free now or soon."""
         return self.idle_gpu + self.coming_gpu
 
+    def places(self, shape: Shape) -> int:
+        """How many pods of a shape that asks for whole devices have room, now or soon."""
+        return min(
+            self.idle_pods + self.coming_pods,
+            (self.idle_gpu + self.coming_gpu) // shape.gpus,
+            *((self.idle_cpu + self.coming_cpu) // shape.cpu for _ in range(1) if shape.cpu),
+            *((self.idle_memory + self.coming_memory) // shape.memory for _ in range(1) if shape.memory),
+        )
+
+    @property
+    def overdrawn(self) -> bool:
+        """Whether the node will have less than nothing left of something: it shrank, or others took of it."""
+        return (
+            self.idle_gpu + self.coming_gpu < 0
+            or self.idle_cpu + self.coming_cpu < 0
+            or self.idle_memory + self.coming_memory < 0
+            or self.idle_pods + self.coming_pods < 0
+        )
+
+    def device_overdrawn(self, group: str) -> bool:
+        """Whether the pods that stay on a shared device hold more than it has."""
+        device = self.groups.get(group)
+        return device is None or device.held + device.pipelined > self.device_memory
+
     def idle_devices(self, shape: Shape) -> list[str]:
         """Devices on which one portion fits now: group names, then "" per whole free device (as many as needed)."""
         mib, memory = shape.mib(self.device_memory), self.device_memory

@@ -133,7 +133,10 @@ class Scope:
 
 
 class Placer:
-    """Places single pods; owns the rankings of one plan. Node indexes follow node names, so ties go by name."""
+    """Places single pods; owns the rankings of one plan. Node indexes follow node names, so ties go by name.
+
+    ``uneven``: devices differ in memory, so that device memory is not the same part of each.
+    """
 
     def __init__(self, session: Session, nodes: list[NodeState], strategy: Strategy, rules: Filter) -> None:
         self.session = session
@@ -141,7 +144,7 @@ class Placer:
         self.rules = rules
         self.strategy = strategy
         self._rankings: dict[int, Ranking] = {}
-        self._uneven = len({node.device_memory for node in nodes if node.gpus}) > 1
+        self.uneven = len({node.device_memory for node in nodes if node.gpus}) > 1
 
     def ranking(self, shape: Shape) -> Ranking:
         found = self._rankings.get(shape.index)
@@ -160,7 +163,7 @@ class Placer:
         if conditions is not None and conditions.concerns(task):
             return self._place_with_care(task, ranking, conditions, wait_only)
         nominated = self._nominated(task, scope)
-        if self._uneven and task.shape.request.gpu_memory:
+        if self.uneven and task.shape.request.gpu_memory:
             nodes = ([nominated] if nominated is not None else []) + ranking.in_order()
             return any(self.affordable(task, node) and self.put(task, node, wait_only=wait_only) for node in nodes)
         node = nominated or ranking.best()
@@ -187,7 +190,7 @@ class Placer:
 
     def affordable(self, task: TaskState, node: NodeState) -> bool:
         """Whether its queues may hold what it costs there: device memory is a larger part of a smaller device."""
-        if not (self._uneven and task.shape.request.gpu_memory):
+        if not (self.uneven and task.shape.request.gpu_memory):
             return True
         return over_capacity(task.job, task.shape.accounted(node.device_memory)) is None
 

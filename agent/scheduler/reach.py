@@ -97,6 +97,19 @@ def out_of_reach(context: Context, job: JobState, tasks: list[TaskState], batche
     return _domain_too_small(context, job.root, tasks, promise)
 
 
+def enough(context: Context, tasks: list[TaskState], batches: Iterable[Batch]) -> bool:
+    """Whether the gang might fit if every one of these victims were gone."""
+    wanted = Wanted(tasks, context.smallest_device)
+    promise = Promise(context.room_for(tasks, wanted.unit))
+    if wanted.possible(promise.fits, promise.total):
+        return True
+    for batch in batches:
+        promise.add(batch.tasks)
+        if wanted.possible(promise.fits, promise.total):
+            return True
+    return False
+
+
 def _domain_too_small(context: Context, group: GangNode, tasks: list[TaskState], promise: Promise) -> Reason | None:
     rule = group.topology
     if rule is not None and rule.required:

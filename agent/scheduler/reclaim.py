@@ -1,6 +1,6 @@
 """Reclaim: a queue below its fair share takes back what other queues hold beyond theirs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from agent.domain.quantities import RESOURCES
 from agent.domain.reasons import reason
@@ -8,6 +8,7 @@ from agent.scheduler import evict
 from agent.scheduler.claims import Ledger, bundles_allowed, giving_queues, may_reclaim, stays_fair
 from agent.scheduler.context import Context
 from agent.scheduler.entitlement import QueueState, Vector
+from agent.scheduler.foresight import Foresight
 from agent.scheduler.gangs import JobState, TaskState
 from agent.scheduler.order import request_of
 from agent.scheduler.protection import protected, reclaim_min_runtime
@@ -38,7 +39,7 @@ def _attempt(context: Context, index: VictimIndex, job: JobState, tasks: list[Ta
             quota=queue.deserved[resource],
         )
         return None
-    queues = giving_queues(job.queue, index.queues(), request)
+    queues = giving_queues(job.queue, index.beside(job.queue), request)
 
     def unprotected(batch: Batch) -> bool:
         return not protected(context, batch, reclaim_min_runtime(context, job, batch.job))
@@ -47,7 +48,7 @@ def _attempt(context: Context, index: VictimIndex, job: JobState, tasks: list[Ta
     if why := too_few_domains(context, tasks) or short_of_victims(context, index, job, tasks, queues, request):
         context.notes[job] = why
         return None
-    within = (batch for queue in queues for batch in index.line(queue) if wanted is anyone or wanted(batch))
+    within = (batch for queue in queues for batch in index.under(queue) if wanted is anyone or wanted(batch))
     if why := out_of_reach(context, job, tasks, within):
         context.notes[job] = why
         return None
@@ -58,6 +59,7 @@ def _attempt(context: Context, index: VictimIndex, job: JobState, tasks: list[Ta
         tasks,
         walk=VictimWalk(index, queues, context.totals, wanted),
         valid=lambda outcome: _valid(context, job, request, outcome, before),
+        hopeless=Foresight(context, job, lambda bundles: _may(context, job, request, bundles, before)).hopeless,
     )
     return solve(search)
 
@@ -73,8 +75,18 @@ def _valid(
     taken = list(outcome.evicted)
     if not context.config.allow_consolidating_reclaim:
         taken += outcome.moved
+    return _may(context, job, request, _bundles(taken), before)
+
+
+def _may(
+    context: Context,
+    job: JobState,
+    request: tuple[int, int, int],
+    bundles: Sequence[tuple[QueueState, Sequence[int]]],
+    before: Mapping[QueueState, Vector],
+) -> bool:
+    """Whether these bundles may be taken, one after another."""
     ledger = Ledger(before)
-    bundles = _bundles(taken)
     if not bundles_allowed(job.queue, request, bundles, ledger):
         return False
     involved = [index for index in range(3) if request[index] > 0 or any(amount[index] for _, amount in bundles)]

@@ -24,9 +24,16 @@ SIMULATION = 20
 """Steps that a simulation costs besides one per pod it moves."""
 
 
+def nothing_known(tasks: list[TaskState], batches: list[Batch]) -> bool:
+    """Every set of victims has to be tried."""
+    return False
+
+
 @dataclass(slots=True)
 class Search:
-    """One job's search. ``walk``: the victims in order; ``valid`` judges an outcome; ``most`` caps victim jobs."""
+    """One job's search. ``walk``: the victims in order; ``valid`` judges an outcome; ``most`` caps victim jobs;
+    ``hopeless`` knows some sets of victims that need not be simulated.
+    """
 
     context: Context
     job: JobState
@@ -34,6 +41,7 @@ class Search:
     walk: VictimWalk
     valid: Callable[[Outcome], bool]
     most: int = -1
+    hopeless: Callable[[list[TaskState], list[Batch]], bool] = nothing_known
     failed: set[frozenset[int]] = field(default_factory=set)
     spent: int = 0
 
@@ -81,11 +89,12 @@ class Probe:
     """The state of one probe: what may be taken so far, by node, on top of what is recorded.
 
     ``ranked``: the nodes with victims that could hold the smallest pod, by (capacity, first seen, index), tightest
-    first; ``rest``: what fits on all other nodes without evictions. Both are kept current batch by batch.
+    first; ``rest``: what fits on all other nodes without evictions. Both are kept current batch by batch if ``ranks``.
     """
 
-    def __init__(self, search: Search, tasks: list[TaskState], recorded: list[Batch]) -> None:
+    def __init__(self, search: Search, tasks: list[TaskState], recorded: list[Batch], *, ranks: bool) -> None:
         context = search.context
+        self._ranks = ranks
         self.wanted = Wanted(tasks, context.smallest_device)
         self.room = context.room_for(tasks, self.wanted.unit)
         self.recorded = recorded
@@ -111,15 +120,16 @@ class Probe:
             if task.node is not None:
                 amounts[task.node.index] = amounts.get(task.node.index, 0) + task.accounted[0]
         for index in amounts:
-            if index not in self.by_node:
+            mine = self.extra.get(index)
+            if mine is None:
                 self.by_node[index] = []
-                self.extra[index] = {}
+                mine = self.extra[index] = {}
                 self._seen[index] = len(self._seen)
             self.by_node[index].append(batch)
-            mine = self.extra[index]
             for other, amount in amounts.items():
                 mine[other] = mine.get(other, 0) + amount
-            self._place(index)
+            if self._ranks:
+                self._place(index)
 
     def _place(self, index: int) -> None:
         """Put a node where its capacity now belongs."""
@@ -142,7 +152,7 @@ def _probe(
 ) -> tuple[Outcome, list[Batch]] | None:
     """Try to place the first ``size`` pods; the outcome stands, with the batches it used."""
     tasks = search.tasks[:size]
-    probe = Probe(search, tasks, recorded)
+    probe = Probe(search, tasks, recorded, ranks=generator is multi_node)
     known = set(map(id, recorded))
     if recorded and probe.wanted.possible(probe.base.fits, probe.base.total):
         found = _try(search, tasks, recorded)
@@ -174,7 +184,8 @@ def _try(search: Search, tasks: list[TaskState], batches: list[Batch]) -> Outcom
     fingerprint = frozenset((len(tasks), *map(id, batches)))
     if fingerprint in search.failed:
         return None
-    outcome = simulate(search.context, search.job, tasks, batches)
+    hopeless = search.hopeless(tasks, batches)
+    outcome = None if hopeless else simulate(search.context, search.job, tasks, batches)
     if outcome is not None:
         if search.valid(outcome):
             return outcome

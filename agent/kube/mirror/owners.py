@@ -16,7 +16,9 @@ class Owners:
         self.known: dict[str, Owner] = {}
         self.wanted: dict[Reference, str] = {}
         """Owners to fetch before pods can be grouped → the namespace they are in."""
-        self._waiting: dict[str, dict[str, Obj]] = {}
+        self._waiting: dict[str, dict[str, None]] = {}
+        """Owner → the pods that wait for it, in order of arrival."""
+        self._pods: dict[str, Obj] = {}
         self._unread: dict[str, Reason] = {}
         self._spaces: dict[str, str] = {}
 
@@ -26,7 +28,8 @@ class Owners:
         if wanted is None:
             return owners
         meta = obj["metadata"]
-        self._waiting.setdefault(wanted.uid, {})[meta["uid"]] = obj
+        self._waiting.setdefault(wanted.uid, {})[meta["uid"]] = None
+        self._pods[meta["uid"]] = obj
         self._spaces[wanted.uid] = meta.get("namespace", "")
         self.wanted.setdefault(wanted, self._spaces[wanted.uid])
         return None
@@ -36,7 +39,7 @@ class Owners:
         self.known[owner.reference.uid] = owner
         self.wanted.pop(owner.reference, None)
         self._unread.pop(owner.reference.uid, None)
-        return self._waiting.pop(owner.reference.uid, {}).values()
+        return [self._pods.pop(uid) for uid in self._waiting.pop(owner.reference.uid, ()) if uid in self._pods]
 
     def failed(self, reference: Reference, why: str) -> bool:
         """An owner could not be read and is tried again. True if that is news."""
@@ -46,18 +49,20 @@ class Owners:
             self._unread[reference.uid] = found
         return news
 
-    def drop(self, uid: str) -> bool:
-        """A pod is gone; an owner for which no other waits need not be read any more. True if it waited."""
-        held = [(owner, pods) for owner, pods in self._waiting.items() if pods.pop(uid, None) is not None]
-        for owner in [owner for owner, pods in held if not pods]:
-            del self._waiting[owner]
-            self._unread.pop(owner, None)
-            self.wanted = {reference: where for reference, where in self.wanted.items() if reference.uid != owner}
-        return bool(held)
+    def drop(self, uid: str) -> None:
+        """A pod is gone; an owner for which no other waits need not be read any more."""
+        if self._pods.pop(uid, None) is None:
+            return
+        for owner in [owner for owner, pods in self._waiting.items() if uid in pods]:
+            del self._waiting[owner][uid]
+            if not self._waiting[owner]:
+                del self._waiting[owner]
+                self._unread.pop(owner, None)
+                self.wanted = {reference: where for reference, where in self.wanted.items() if reference.uid != owner}
 
     def waiting(self, uid: str) -> Obj | None:
         """The pod of that uid, if it waits for an owner."""
-        return next((pods[uid] for pods in self._waiting.values() if uid in pods), None)
+        return self._pods.get(uid)
 
     def reasons(self) -> Iterator[tuple[str, Reason]]:
         """uid of each pod that waits for an owner which could not be read, and why."""

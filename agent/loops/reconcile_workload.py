@@ -47,6 +47,9 @@ ASK_AGAIN_S = 15.0
 AT_ONCE = 16
 """Requests of one workload at the same time."""
 _RESOURCES = {"Pod": POD, "Service": SERVICE, "ConfigMap": CONFIG_MAP, "Ingress": INGRESS, "HTTPRoute": HTTP_ROUTE}
+_UNSEEN = ("Secret", "PersistentVolumeClaim")
+"""Made with the pods that need them and not looked at again: a Secret's name is no other workload's, and a claim of the
+name is the one that is meant, whoever made it."""
 _WAYS_IN = ("Ingress", "HTTPRoute")
 
 
@@ -179,8 +182,9 @@ class Workloads:
         kind, meta = obj["kind"], obj["metadata"]
         if kind == "Secret":
             obj = ssh.with_keys(obj)
+        unseen = kind in _UNSEEN
         key = (kind, meta["namespace"], meta["name"])
-        have = self._have(kind, meta)
+        have = None if unseen else self._have(kind, meta)
         if have is not None:
             return await self._update(have, obj)
         if time.monotonic() - self._made.get(key, -SEEN_WITHIN_S) < SEEN_WITHIN_S:
@@ -189,7 +193,7 @@ class Workloads:
             await self._kube.create(obj)
         except AlreadyExists:
             self._made.pop(key, None)
-            if kind == "Secret":  # its name is no other workload's; it is not ours to read
+            if unseen:
                 return NOTHING
             return NOTHING if await self._is_mine(obj) else _taken(obj)
         except (Invalid, Forbidden, NotFound) as error:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from agent.operator import names, routes, services, ssh
+from agent.operator import names, new_claims, routes, services, ssh
 from agent.operator import pods as make
 from agent.operator.facts import PodFacts, moment
 from agent.operator.limits import limits
@@ -313,6 +313,8 @@ def _attempt(view: WorkloadView, unit: Unit, attempt: int, older: tuple[PodFacts
         create += [make.pod_group(view, attempt), make.headless_service(view)]
         keys = ssh.secret(view, make.common_labels(view), make.owner_reference(view)) if missing else None
         create += [keys] if keys is not None else []
+    if missing:
+        create += new_claims.claims(view, make.common_labels(view), make.owner_reference(view))
     create += [make.pod(view, index, attempt) for index in missing]
     wanted = tuple(names.pod_name(view.name, index, attempt) for index in unit.indexes)
     return _Step(tuple(create), disrupted + older, wanted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.operator import names, rendezvous, security, ssh, volumes
+from agent.operator import names, new_claims, rendezvous, security, ssh, volumes
 from agent.operator.defaults import requests_for
 from agent.operator.services import HOST_FILE, needs_host_file
 from agent.operator.sharing import config_map_name, device_environment
@@ -153,7 +153,7 @@ def _pod_spec(view: WorkloadView, name: str, index: int) -> Object:
         spec["hostname"] = names.host_name(view.name, index)
         spec["subdomain"] = names.service_name(view.name)
     more: Object = {
-        "volumes": [*volumes.volumes(view.spec), *_host_file_volume(view), *ssh.volumes(view)],
+        "volumes": [*volumes.volumes(new_claims.with_names(view)), *_host_file_volume(view), *ssh.volumes(view)],
         "initContainers": [*volumes.init_containers(view.spec), *ssh.init_containers(view, index)],
         "imagePullSecrets": [{"name": secret} for secret in _pull_secrets(view)],
     }

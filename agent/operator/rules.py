@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from agent.operator import security
 from agent.wire.objects import (
+    ACCESS_MODES,
     CLEAN_POD_POLICIES,
     METRICS,
     MOUNT_KINDS,
@@ -142,6 +143,7 @@ def _storage(spec: WorkloadSpec) -> list[str]:
             found.append(f"{field}.path: {mount.path!r} is given twice")
         paths.add(mount.path)
         found += [f"{field}.{name}: needed for {mount.kind}" for name in _missing(mount)]
+        found += _new_claim(mount, field)
         if mount.kind == "hostPath" and ".." in (mount.source or "").split("/"):
             found.append(f"{field}.source: {mount.source!r} given, must not contain '..'")
         if mount.kind == "git" and (mount.source or "").startswith("-"):
@@ -149,7 +151,27 @@ def _storage(spec: WorkloadSpec) -> list[str]:
     return found
 
 
+def _new_claim(mount: Mount, where: str) -> list[str]:
+    """Mistakes in a claim that is to be made: field, what was given, what is allowed."""
+    claim = mount.claim
+    if claim is None:
+        return []
+    found = []
+    if mount.kind != "pvc":
+        found.append(f"{where}.claim: only a mount of kind pvc has one, {mount.kind!r} given")
+    if claim.size_mib < 1:
+        found.append(f"{where}.claim.sizeMib: {claim.size_mib} given, must be at least 1")
+    if claim.ephemeral and mount.name:
+        found.append(f"{where}.name: {mount.name!r} given for an ephemeral claim, which is the workload's own")
+    if not claim.access_modes or not set(claim.access_modes) <= set(ACCESS_MODES):
+        given = ", ".join(claim.access_modes)
+        found.append(f"{where}.claim.accessModes: {given!r} given, allowed are {', '.join(ACCESS_MODES)}")
+    return found
+
+
 def _missing(mount: Mount) -> list[str]:
+    if mount.kind == "pvc" and mount.claim is not None:  # it gets a name of its own
+        return []
     return [name for name in _NEEDS.get(mount.kind, ()) if not getattr(mount, name)]
 
 

@@ -146,7 +146,7 @@ def agent_rules() -> list[Obj]:
         _rule(["networking.k8s.io"], ["ingresses"], _ALL),
         _rule(["gateway.networking.k8s.io"], ["gateways"], _READ),
         _rule(["gateway.networking.k8s.io"], ["httproutes"], _ALL),
-        _rule([""], ["persistentvolumeclaims"], [*_READ, "patch", "update"]),
+        _rule([""], ["persistentvolumeclaims"], [*_READ, "create", "patch", "update"]),
         _rule(["", "events.k8s.io"], ["events"], [*_READ, "create", "patch"]),
         _rule(["coordination.k8s.io"], ["leases"], _ALL),
         _rule(["scheduling.k8s.io"], ["priorityclasses"], _READ),

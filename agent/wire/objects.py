@@ -134,6 +134,17 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
+class NewClaim:
+    """A volume claim that the workload brings. ``ephemeral``: it goes with the workload; else it stays."""
+
+    size_mib: int
+    storage_class: str | None = None
+    """None: the cluster's default."""
+    access_modes: tuple[str, ...] = ("ReadWriteOnce",)
+    ephemeral: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Mount:
     """Something mounted at ``path``. ``kind``: ``pvc``, ``hostPath``, ``nfs``, ``configMap``, ``secret``, ``emptyDir``,
     ``git`` (cloned before the start) or ``s3`` (copied before the start)."""
@@ -153,6 +164,8 @@ class Mount:
     sub_path: str | None = None
     read_only: bool = False
     size_mib: int | None = None
+    claim: NewClaim | None = None
+    """``pvc``: made where there is none of the name. None: one that exists."""
     image: str | None = None
     """Of the container that clones or copies; None: a common one."""
 
@@ -325,6 +338,7 @@ PRIORITIES: dict[str, int] = {
 DEFAULT_PRIORITY_CLASS = "train"
 FRAMEWORKS = ("pytorch", "tf", "tensorflow", "mpi", "xgboost", "jax")
 METRICS = ("concurrency", "throughput", "gpu-utilization")
+ACCESS_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
 MOUNT_KINDS = ("pvc", "hostPath", "nfs", "configMap", "secret", "emptyDir", "git", "s3")
 SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer")
 CLEAN_POD_POLICIES = ("None", "Running", "All")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent.wire.objects import Autoscaling, EnvVar, Mount, Port, RoleSpec
+from agent.wire.objects import Autoscaling, EnvVar, Mount, NewClaim, Port, RoleSpec
 from workloads.specs.api_shapes import read_creation, spec_json
 from workloads.specs.compile import compile_spec
 from workloads.specs.problems import SpecError
@@ -17,9 +17,18 @@ def body(compute: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
     return {"name": "a", "projectId": "1", "spec": wanted}
 
 
+CLAIM = {
+    "existingPvc": False, "ephemeral": True, "path": "/data",
+    "claimInfo": {
+        "size": "1024Mi", "storageClass": "fast", "volumeMode": "Filesystem",
+        "accessModes": {"readWriteOnce": True, "readWriteMany": True},
+    },
+}  # fmt: skip
 PARTS: list[tuple[str, dict[str, Any], str, Any]] = [
     ("ports", {"ports": [{"container": 8888, "serviceType": "NodePort", "external": 30080, "toolName": "jupyter"}]},
      "ports", (Port(8888, "NodePort", 30080, tool="jupyter"),)),
+    ("new claim", {"storage": {"pvc": [CLAIM]}},
+     "storage", (Mount("pvc", "/data", claim=NewClaim(1024, "fast", ("ReadWriteOnce", "ReadWriteMany"), True)),)),
     ("pvc", {"storage": {"pvc": [{"existingPvc": True, "claimName": "data", "path": "/data", "readOnly": True}]}},
      "storage", (Mount("pvc", "/data", name="data", read_only=True),)),
     ("nfs", {"storage": {"nfs": [{"server": "s", "path": "/exports", "mountPath": "/data"}]}},

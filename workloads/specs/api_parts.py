@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agent.wire.objects import Autoscaling, EnvVar, Mount, Port
+from agent.wire.objects import Autoscaling, EnvVar, Mount, NewClaim, Port
 from workloads.specs import quantities
 
 Json = Mapping[str, Any]
@@ -34,6 +34,12 @@ _SCALING = {
     "metricThreshold": "threshold",
     "scaleDownDelaySeconds": "scale_down_delay_seconds",
     "scaleToZeroRetentionSeconds": "scale_to_zero_retention_seconds",
+}
+_MODES = {
+    "readWriteOnce": "ReadWriteOnce",
+    "readOnlyMany": "ReadOnlyMany",
+    "readWriteMany": "ReadWriteMany",
+    "readWriteOncePod": "ReadWriteOncePod",
 }
 _UNKNOWN = "is not supported by this release"
 
@@ -126,8 +132,8 @@ def _mount(member: str, item: Any) -> Mount:
     kind, fields = SOURCES[member]
     if not isinstance(item, dict):
         raise ValueError(f"an object with {', '.join(fields)}")
-    if member == "pvc" and item.get("existingPvc") is False:
-        raise ValueError(f"existingPvc true and claimName: a claim made for the workload {_UNKNOWN}")
+    if member == "pvc" and item.get("existingPvc") is not True and item.get("claimInfo"):
+        return _new_claim(item)
     known = set(fields) | _IGNORED
     extra = [key for key, given in item.items() if key not in known and given not in (None, False, "", [], {})]
     if extra:
@@ -148,6 +154,32 @@ def _mount(member: str, item: Any) -> Mount:
     return Mount(kind=kind, **values)
 
 
+def _new_claim(item: Json) -> Mount:
+    """A claim that is made for the workload; one that is not ephemeral stays when the workload goes."""
+    info = item["claimInfo"]
+    if not isinstance(info, dict) or not info.get("size") or not isinstance(item.get("path"), str):
+        raise ValueError("path, and claimInfo with size")
+    if info.get("volumeMode") not in (None, "Filesystem"):
+        raise ValueError(f"volumeMode Filesystem; {info['volumeMode']} {_UNKNOWN}")
+    asked = info.get("accessModes") or {"readWriteOnce": True}
+    if not isinstance(asked, dict) or not set(asked) <= set(_MODES):
+        raise ValueError(f"accessModes with {', '.join(_MODES)}")
+    claim = NewClaim(
+        size_mib=quantities.gpu_memory_mib(str(info["size"])),
+        storage_class=info.get("storageClass"),
+        access_modes=tuple(mode for key, mode in _MODES.items() if asked.get(key, key == "readWriteOnce") is True),
+        ephemeral=item.get("ephemeral") is True,
+    )
+    return Mount("pvc", item["path"], name=item.get("claimName"), read_only=item.get("readOnly") is True, claim=claim)
+
+
+def _claim_json(claim: NewClaim) -> dict[str, Any]:
+    info: dict[str, Any] = {"size": f"{claim.size_mib}Mi", "volumeMode": "Filesystem"}
+    info |= {"storageClass": claim.storage_class} if claim.storage_class else {}
+    info["accessModes"] = {key: True for key, mode in _MODES.items() if mode in claim.access_modes}
+    return {"existingPvc": False, "ephemeral": claim.ephemeral, "claimInfo": info}
+
+
 def storage_json(mounts: tuple[Mount, ...]) -> dict[str, Any]:
     members = {kind: (member, fields) for member, (kind, fields) in SOURCES.items()}
     found: dict[str, Any] = {}
@@ -155,7 +187,7 @@ def storage_json(mounts: tuple[Mount, ...]) -> dict[str, Any]:
         member, fields = members[mount.kind]
         item = {key: getattr(mount, name) for key, name in fields.items() if getattr(mount, name)}
         if member == "pvc":
-            item["existingPvc"] = True
+            item |= _claim_json(mount.claim) if mount.claim is not None else {"existingPvc": True}
         if mount.size_mib:
             item["sizeLimit"] = f"{mount.size_mib}Mi"
         found.setdefault(member, []).append(item)

@@ -18,8 +18,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-FILES = ("division.py", "order.py", "victims.py", "claims.py", "capacity.py", "protection.py")
-TESTS = ("rules", "victims", "division", "reclaim", "allocate", "preempt", "defects", "consolidation", "stale")
+FILES = (
+    "division.py",
+    "order.py",
+    "victims.py",
+    "claims.py",
+    "capacity.py",
+    "protection.py",
+    "foresight.py",
+    "turns.py",
+)
+TESTS = (
+    "rules",
+    "victims",
+    "foresight",
+    "division",
+    "reclaim",
+    "allocate",
+    "preempt",
+    "defects",
+    "consolidation",
+    "stale",
+)
 SLOW = ("properties",)
 SWAPS = {
     ast.Lt: ast.LtE,
@@ -48,18 +68,18 @@ EQUAL = {
     ("division.py", "weight > 0"): "nothing plus k times nothing is nothing",
     ("order.py", "self._peers[queue.parent] > 1"): "a key that nobody is compared by",
     ("order.py", "self._left > 1 or dismiss is not None"): "a key that nobody is compared by",
-    ("victims.py", "self._peers[queue.parent] < 2"): "a key that nobody is compared by",
+    ("victims.py", "len(bests) == 1"): "a key that nobody is compared by",
+    ("victims.py", "len(self._start[parent]) == 1"): "a key that nobody is compared by",
+    ("turns.py", "placed and (not places)"): "a short cut: nobody finds a place any more",
+    ("turns.py", "len(found) < 2"): "a short cut: the smallest of one",
     ("division.py", "not k or not claim.usage"): "a short cut: the long way finds the same weight",
     ("division.py", "total_weight > 0"): "only for a sum of weights below zero, which intake refuses",
-    ("victims.py", "first is not None and wanted is not anyone and (not wanted(first))"): "a short cut past the line",
     ("victims.py", "self.text > other.text"): "equal texts are told apart before they are compared",
     ("victims.py", "root.active <= root.minimum"): "a short cut: the long way finds the same batch",
     ("victims.py", "root.active <= root.minimum or root.active == 1"): "a short cut: the long way finds the same batch",
     ("victims.py", "root.active == 1"): "a short cut: the long way finds the same batch",
     ("victims.py", "self._dead.get(queue, 0) + 1"): "when dead entries are swept away",
     ("victims.py", "dead > len(line) // 2"): "when dead entries are swept away",
-    ("victims.py", "len(self._next) == 1"): "a short cut past the heaps",
-    ("victims.py", "queue is None or batch is None"): "without a queue there is no batch, and the other way round",
     ("order.py", "self._version.get(queue, 0) + 1"): "any number that was not used yet will do",
     ("order.py", "part > largest"): "the largest is the same",
     ("order.py", "older > younger"): "names differ, so they are never equal",

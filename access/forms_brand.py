@@ -26,7 +26,7 @@ class BrandForm(ConsoleForm):
         label="Logo",
         required=False,
         allow_empty_file=False,
-        help_text=f"PNG, JPEG or WebP, at most {LARGEST // 1024} KiB. Seen 24 pixels high, on white in the dark theme.",
+        help_text=f"PNG, JPEG or WebP, at most {LARGEST // 1024} KiB. Seen at most 24 pixels high, on white in the dark theme.",
         widget=forms.FileInput(attrs={"accept": "image/png,image/jpeg,image/webp"}),
     )
     remove = forms.BooleanField(label="Remove the logo", required=False)
@@ -37,6 +37,8 @@ class BrandForm(ConsoleForm):
         super().__init__(*args, **kwargs)
         if not now.logo:
             del self.fields["remove"]
+        else:
+            self.fields["remove"].group = "Without a logo"  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         return {"remove": False, **(super().clean() or {})}

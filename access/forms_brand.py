@@ -26,7 +26,7 @@ class BrandForm(ConsoleForm):
         label="Logo",
         required=False,
         allow_empty_file=False,
-        help_text=f"PNG, JPEG or WebP, at most {LARGEST // 1024} KiB. At most 24 pixels high, on white in the dark theme.",
+        help_text=f"PNG, JPEG or WebP, at most {LARGEST // 1024} KiB. At most 24 pixels high; on white in dark themes.",
         widget=forms.FileInput(attrs={"accept": "image/png,image/jpeg,image/webp"}),
     )
     remove = forms.BooleanField(label="Remove the logo", required=False)

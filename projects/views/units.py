@@ -184,18 +184,34 @@ def _create_once(request: HttpRequest, form: UnitForm, kind: Kind, wanted: Any) 
 
 
 def pool_rows(unit: Department | Project) -> list[dict[str, Any]]:
-    """One row a node pool: quota, what the queue holds, what it asks, its fair share. Milli-GPU."""
-    return [
-        {
-            "pool": quota.node_pool.name,
-            "quota": quota.gpu_deserved_milli,
-            "limit": quota.gpu_limit_milli,
-            "weight": quota.gpu_weight,
-            "used": quota.allocated_gpu_milli,
-            "over": max(0, quota.allocated_gpu_milli - quota.gpu_deserved_milli),
-            "asked": quota.requested_gpu_milli,
-            "share": quota.fair_share_gpu_milli,
-            "scale": max(quota.gpu_deserved_milli, quota.allocated_gpu_milli, 1000),
-        }
-        for quota in unit.quotas.all()
-    ]
+    """One row a node pool: quota, what is held, what is asked, the fair share. Milli-GPU.
+
+    A department's own queues are only parents: what it holds and asks is what its projects do.
+    """
+    below = _of_projects(unit) if isinstance(unit, Department) else {}
+    rows = []
+    for quota in unit.quotas.all():  # type: ignore[attr-defined]
+        used, asked = quota.allocated_gpu_milli, quota.requested_gpu_milli
+        if isinstance(unit, Department):
+            used, asked = below.get(quota.node_pool_id, (0, 0))
+        rows.append(
+            {
+                "pool": quota.node_pool.name,
+                "quota": quota.gpu_deserved_milli,
+                "limit": quota.gpu_limit_milli,
+                "weight": quota.gpu_weight,
+                "used": used,
+                "over": max(0, used - quota.gpu_deserved_milli),
+                "asked": asked,
+                "share": quota.fair_share_gpu_milli,
+                "scale": max(quota.gpu_deserved_milli, used, 1000),
+            }
+        )
+    return rows
+
+
+def _of_projects(department: Department) -> dict[int, tuple[int, int]]:
+    """Node pool id → milli-GPU that the projects of a department hold and ask for: one query."""
+    rows = Quota.objects.filter(project__department=department).order_by().values_list("node_pool_id")
+    sums = rows.annotate(Sum("allocated_gpu_milli", default=0), Sum("requested_gpu_milli", default=0))
+    return {pool: (used, asked) for pool, used, asked in sums}

@@ -120,3 +120,9 @@ def test_simulated_nodes_say_so(acme, scene):
     assert client.get("/nodes/").content.decode().count(">simulated<") == 5
     node = scene.cluster.nodes.filter(simulated=True).first()
     assert "This node is simulated" in client.get(f"/nodes/{node.pk}/").content.decode()
+
+
+def test_a_department_holds_what_its_projects_hold(acme, scene):
+    body = acme.browser().get(f"/departments/{scene.departments['research'].pk}/").content.decode()
+    assert '33 <span class="muted">/ 24</span>' in body
+    assert "+9 over" in body

@@ -61,19 +61,23 @@ def request_of(tasks: Iterable[TaskState], device_memory: int) -> tuple[int, int
 
 
 def dominant_share(queue: QueueState, held: Vector, totals: Vector) -> float:
-    """The largest part of its share that the queue holds of any resource."""
-    largest = 0.0
-    allocatable = queue.allocatable
-    for index in (0, 1, 2):
-        amount = held[index]
-        if amount:
-            share = allocatable[index]
-            if share == UNLIMITED:
-                share = totals[index]
-            part = amount / share if share else float(amount * ZERO_SHARE_FACTOR[index])
-            if part > largest:
-                largest = part
-    return largest
+    """The largest part of its share that the queue holds of any resource. Written out: nothing is asked so often."""
+    gpu, cpu, memory = held
+    gpu_share, cpu_share, memory_share = queue.allocatable
+    if gpu_share == UNLIMITED:
+        gpu_share = totals[0]
+    if cpu_share == UNLIMITED:
+        cpu_share = totals[1]
+    if memory_share == UNLIMITED:
+        memory_share = totals[2]
+    largest = gpu / gpu_share if gpu_share else float(gpu * ZERO_SHARE_FACTOR[0])
+    part = cpu / cpu_share if cpu_share else float(cpu * ZERO_SHARE_FACTOR[1])
+    if part > largest:
+        largest = part
+    part = memory / memory_share if memory_share else float(memory * ZERO_SHARE_FACTOR[2])
+    if part > largest:
+        largest = part
+    return largest if largest > 0.0 else 0.0
 
 
 def queue_key(queue: QueueState, held: Vector, after: Vector, totals: Vector) -> tuple[float, ...]:

@@ -82,6 +82,7 @@ EQUAL = {
     ("victims.py", "dead > len(line) // 2"): "when dead entries are swept away",
     ("order.py", "self._version.get(queue, 0) + 1"): "any number that was not used yet will do",
     ("order.py", "part > largest"): "the largest is the same",
+    ("order.py", "largest > 0.0"): "nothing is nothing either way",
     ("order.py", "older > younger"): "names differ, so they are never equal",
     ("order.py", "older < younger"): "names differ, so they are never equal",
     ("order.py", "self._seen < len(charges)"): "reading nothing changes nothing",

@@ -32,6 +32,8 @@ NAME_ALLOWED = (
 MAX_LOCATION = 120
 DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 WITHDRAWAL = timedelta(minutes=2)
+KEPT_TO_THE_END = ("accessrule", "nodepool", "topology")
+"""Kinds of documents that a leaving cluster keeps until its workloads, projects and departments are taken back."""
 """How long a connected agent gets to remove what came down the link before the cluster is forgotten."""
 
 
@@ -177,6 +179,7 @@ def finish_deletions() -> int:
         if _still_taking_back(cluster):
             with transaction.atomic():
                 _nudge_withdrawal(cluster.pk)
+                link.withdraw_last(cluster_id=cluster.pk, kinds=KEPT_TO_THE_END)
             continue
         removal.forget_rows(cluster)
         with transaction.atomic():

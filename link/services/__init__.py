@@ -20,6 +20,7 @@ from link.services.desired import (
     desired_over_clusters,
     desired_status,
     put_desired,
+    withdraw_last,
 )
 from link.services.inbox import InboxItem, claim_inbox, inbox_backlog, report_security
 from link.services.issuers import forget_issuer, issuer_of, publish_issuer
@@ -59,4 +60,5 @@ __all__ = [
     "revoke_agent",
     "scheduler_view",
     "send_command",
+    "withdraw_last",
 ]

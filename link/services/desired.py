@@ -81,6 +81,21 @@ def delete_desired(*, cluster_id: UUID, key: str) -> int:
     return rev
 
 
+@transaction.atomic
+def withdraw_last(*, cluster_id: UUID, kinds: Iterable[str]) -> int:
+    """Owe a cluster the removal of all documents of these kinds, once no document of another kind is left.
+
+    Returns how many there were. Safe to repeat.
+    """
+    rows = query("SELECT key FROM public.link_desired WHERE cluster_id = %s AND deleted_at IS NULL", [cluster_id])
+    last = set(kinds)
+    if any(row.key.partition("/")[0] not in last for row in rows):
+        return 0
+    for row in rows:
+        delete_desired(cluster_id=cluster_id, key=row.key)
+    return len(rows)
+
+
 def desired_status(*, cluster_id: UUID, keys: Iterable[str]) -> dict[str, DesiredStatus]:
     """Status by key, for the keys that are known. A deleted document is ``applied`` once it is gone there."""
     rows = query(

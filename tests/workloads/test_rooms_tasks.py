@@ -11,6 +11,7 @@ from access.services.bootstrap import system_actor
 from clusters import tasks as cluster_tasks
 from clusters.models import Cluster
 from clusters.sweeping import in_each_tenant
+from link import models as link_rows
 from projects import tasks as project_tasks
 from projects.models import Department, Project
 from projects.services import delete_project
@@ -82,6 +83,9 @@ def test_a_leaving_cluster_is_withdrawn_then_forgotten(acme: Home, workload: Wor
     assert not {key for key in left if not key.startswith("accessrule/")}
     cluster_tasks.sweep()
     assert Cluster.objects.filter(pk=cluster.pk).exists()
+    assert not any(documents(cluster).values())  # what was left goes last
+    last = link_rows.Cluster.objects.get(pk=cluster.pk).last_rev
+    link_rows.AgentSession.objects.filter(cluster_id=cluster.pk).update(applied_rev=last)
     Cluster.objects.filter(pk=cluster.pk).update(delete_requested_at=timezone.now() - timedelta(minutes=5))
     cluster_tasks.sweep()
     assert not Cluster.objects.filter(pk=cluster.pk).exists()

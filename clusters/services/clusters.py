@@ -32,9 +32,9 @@ NAME_ALLOWED = (
 MAX_LOCATION = 120
 DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 WITHDRAWAL = timedelta(minutes=2)
+"""How long a connected agent gets to remove what came down the link before the cluster is forgotten."""
 KEPT_TO_THE_END = ("accessrule", "nodepool", "topology")
 """Kinds of documents that a leaving cluster keeps until its workloads, projects and departments are taken back."""
-"""How long a connected agent gets to remove what came down the link before the cluster is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,14 +35,15 @@ class PasswordBackend(BaseBackend):
         if not username or not password or len(username) > 254 or len(password) > 200 or "\x00" in username:
             return None
         brakes = _brakes(username)
-        for brake, most in brakes.items():
-            if _count(brake) >= most:
-                raise TooMany("Too many failed sign-ins; wait five minutes.")
+        counts = _counts(brakes)
+        if any(counts.get(brake, 0) >= most for brake, most in brakes.items()):
+            raise TooMany("Too many failed sign-ins; wait five minutes.")
         user = User.objects.filter(email__same=username, is_active=True).first()
         if user is None:
             make_password(password)
         elif user.check_password(password):
-            _forget(next(iter(brakes)))
+            if counts:  # there were failures: else nothing is kept, and nothing to forget
+                _forget(next(iter(brakes)))
             return user
         for brake in brakes:
             _add(brake)
@@ -62,11 +63,12 @@ def _brakes(username: str) -> dict[str, int]:
     )
 
 
-def _count(brake: str) -> int:
+def _counts(brakes: dict[str, int]) -> dict[str, int]:
+    """Failures by counter, for those that have any."""
     try:
-        return int(cache.get(brake, 0))
+        return {brake: int(count) for brake, count in cache.get_many(brakes).items()}
     except RedisError:
-        return 0  # rate limits fail open: the passwords are still argon2
+        return {}  # rate limits fail open: the passwords are still argon2
 
 
 def _add(brake: str) -> None:

@@ -325,6 +325,29 @@ def test_a_filter_does_not_reach_the_other(acme: Home, worlds: tuple[World, Worl
     assert found == []
 
 
+ON_MANY = [
+    ("/workloads/bulk/", "delete", "training"),
+    ("/projects/bulk", "delete", "project_id"),
+    ("/departments/bulk", "delete", "department_id"),
+    ("/clusters/bulk", "safe-mode", "cluster_id"),
+    ("/clusters/bulk", "delete", "cluster_id"),
+    ("/node-pools/bulk", "delete", "pool_id"),
+    ("/topologies/bulk", "delete", "topology_id"),
+]
+
+
+@pytest.mark.parametrize(("path", "verb", "name"), ON_MANY)
+def test_an_act_on_many_finds_none_of_the_other(
+    acme: Home, worlds: tuple[World, World], path: str, verb: str, name: str
+) -> None:
+    ours, theirs = worlds
+    client = acme.browser()
+    found = client.post(path, {"verb": verb, "ids": str(theirs.ids[name]), "typed": "delete 1 project"})
+    assert "Nothing was selected" in found.content.decode()
+    control = client.post(path, {"verb": verb, "ids": str(ours.ids[name]), "typed": ""})
+    assert "Nothing was selected" not in control.content.decode()
+
+
 BODIES = [
     ("/api/v1/workloads/trainings", {"name": "x", "projectId": "{project_id}", "clusterId": "{cluster_id}",
                                      "spec": {"image": "example.local/busybox:1"}}),

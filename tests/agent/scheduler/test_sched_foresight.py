@@ -6,7 +6,10 @@ from collections import Counter
 import pytest
 
 from agent.domain.constraints import Taint
-from agent.scheduler import Planner, solver
+from agent.scheduler import Config, Planner, solver
+from agent.scheduler.planner import _prepare
+from agent.scheduler.turns import Turns
+from agent.scheduler.victims import VictimIndex
 from tests.agent.scheduler.cluster import NOW, Cluster, Decided
 
 
@@ -67,3 +70,46 @@ def test_what_it_rules_out_is_never_good(seen):
             decided = planner.plan(cluster.snapshot(), NOW)
             cluster.carry_out(Decided(decided))
     assert set(seen) == {(why, many) for why in ("no place", "not allowed") for many in (1, 2)}, seen
+
+
+def gone(cluster: Cluster, *, free: int = 0) -> list[str]:
+    """The victims of queue "other" that find no place again once team/gang had its turn."""
+    planner, snapshot = Planner(), cluster.snapshot()
+    planner.plan(snapshot, NOW, Config(actions=()))
+    context = _prepare(planner._intake, "default", snapshot, NOW, Config(), planner._kept["default"])
+    session = context.session
+    batches = list(VictimIndex(session, session.jobs.values()).line(session.queues["other"]))
+    job = session.jobs["team/gang"]
+    found = Turns(context, job, job.root.next_tasks(), batches, free).gone()
+    return ["no place for the gang"] if found is None else [batch.job.group.name for batch in found]
+
+
+def table(*, limit: float = -1, quota: float = 4, least: int = 1) -> Cluster:
+    return Cluster().node("n1", 4).queue("mine", quota, limit=limit).queue("other", 0).job("gang", "mine", least)
+
+
+@pytest.mark.parametrize(("first", "second", "goes"), [(75, 50, "b"), (50, 75, "a"), (50, 50, "b")])
+def test_who_is_less_important_or_younger_is_left_without_a_place(first, second, goes):
+    cluster = (
+        table().job("a", "other", on="n1", priority=first, age=9).job("b", "other", on="n1", priority=second, age=5)
+    )
+    assert gone(cluster) == [goes]
+
+
+@pytest.mark.parametrize(("free", "left"), [(0, ["b", "a"]), (1, ["b"]), (2, [])])
+def test_places_that_are_free_anyhow_are_counted(free, left):
+    cluster = table(least=2).job("a", "other", on="n1", age=9).job("b", "other", on="n1", age=5)
+    assert gone(cluster, free=free) == left
+
+
+@pytest.mark.parametrize(("limit", "left"), [(1, ["no place for the gang"]), (2, ["b", "a"])])
+def test_a_limit_keeps_the_gang_from_its_places(limit, left):
+    cluster = table(limit=limit, least=2).job("a", "other", on="n1", age=9).job("b", "other", on="n1", age=5)
+    assert gone(cluster) == left
+
+
+def test_a_victim_that_needs_more_than_is_left_leaves_it_to_the_next():
+    cluster = table().job("pair", "other", 2, on="n1", priority=75).job("one", "other", on="n1")
+    assert gone(cluster) == ["one"]
+    cluster = table(least=2).job("pair", "other", 2, on="n1", priority=75).job("one", "other", on="n1")
+    assert gone(cluster) == ["pair"]

@@ -27,8 +27,10 @@ class Rest:
     """One tenant's API, as the application ``client_id``. Paths are below ``/api/v1`` unless they begin with ``/api/``.
     Not for several threads at once."""
 
-    def __init__(self, base: str, client_id: str, secret: str, timeout: float = 30) -> None:
-        self._http = httpx.Client(base_url=base, timeout=timeout, trust_env=False)
+    def __init__(self, base: str, client_id: str, secret: str, timeout: float = 30, *, host: str = "") -> None:
+        """``host``: the tenant's host name, where ``base`` is an address that does not say it."""
+        named = {"Host": host} if host else None
+        self._http = httpx.Client(base_url=base, timeout=timeout, trust_env=False, headers=named)
         self._credentials = {"grantType": "client_credentials", "clientID": client_id, "clientSecret": secret}
         self._token = ""
 

@@ -85,6 +85,7 @@ EQUAL = {
     ("order.py", "largest > 0.0"): "nothing is nothing either way",
     ("order.py", "older > younger"): "names differ, so they are never equal",
     ("order.py", "older < younger"): "names differ, so they are never equal",
+    ("order.py", "self._left -= 1"): "a short cut for the last: comparing it with nobody finds it too",
     ("order.py", "self._seen < len(charges)"): "reading nothing changes nothing",
     ("order.py", "len(heap) > depth"): "keeping as many as there are keeps all",
 }

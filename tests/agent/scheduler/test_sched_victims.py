@@ -209,3 +209,28 @@ def test_of_queues_that_hold_the_same_the_one_that_keeps_more_gives_way(much, li
         state.set_fair_share((1000, 1000, 1 << 30))
     walk = VictimWalk(VictimIndex(session, session.jobs.values()), list(session.queues.values()), TOTALS, anyone)
     assert walk.pop().job.group.name == "yb"
+
+
+@pytest.mark.parametrize("scarce", [0, 1, 2])
+def test_a_walk_counts_what_it_took_of_every_resource(scarce):
+    """x holds 5, y 3 of 8 each: after two from x they are even, so y has given one once four are taken."""
+    cluster = Cluster().node("n1").queue("x").queue("y")
+    for name in ("x0", "x1", "x2", "x3", "x4", "y0", "y1", "y2"):
+        cluster.job(name, name[0], on="n1")
+    session = session_of(cluster)
+    for state in session.queues.values():
+        state.allocatable = [1 << 50] * 3
+        state.allocatable[scarce] = 8 * session.jobs["team/x0"].tasks[0].accounted[scarce]
+    walk = VictimWalk(VictimIndex(session, session.jobs.values()), list(session.queues.values()), TOTALS, anyone)
+    taken = [walk.pop().job.group.name[0] for _ in range(4)]
+    assert taken[:2] == ["x", "x"] and "y" in taken
+
+
+@pytest.mark.parametrize(("x", "y", "first"), [(100, 200, "x"), (200, 100, "y")])
+def test_the_queue_of_lower_priority_gives_first(x, y, first):
+    cluster = Cluster().node("n1").queue("x", priority=x).queue("y", priority=y)
+    for name in ("x0", "y0"):
+        cluster.job(name, name[0], on="n1")
+    session = session_of(cluster)
+    walk = VictimWalk(VictimIndex(session, session.jobs.values()), list(session.queues.values()), TOTALS, anyone)
+    assert walk.pop().job.group.name[0] == first

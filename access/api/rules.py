@@ -143,6 +143,9 @@ class AccessRulesBatchCreateView(ApiView):
         for name, given in (("payload.subjects", subjects), ("payload.scopes", scopes)):
             if not isinstance(given, list) or not given or not all(isinstance(item, dict) for item in given):
                 raise Invalid(FieldError(name, "must be a list of objects"))
+        role = payload.get("roleId")
+        if isinstance(role, bool) or not isinstance(role, int):
+            raise Invalid(FieldError("payload.roleId", "must be the number of a role", str(role)[:80]))
         if len(subjects) * len(scopes) > MOST:
             raise Invalid(FieldError("payload", f"makes more than {MOST} rules", len(subjects) * len(scopes)))
         made, failed = [], []

@@ -114,6 +114,8 @@ def test_access_rules(acme, project, check):
     ]
     payload = {"payload": {"roleId": 4, "subjects": subjects, "scopes": [scope]}}
     at = f"{RULES}/batch-create"
+    without = {"payload": {**payload["payload"], "roleId": None}}
+    assert client.post(at, without, content_type=JSON).json()["errors"][0]["field"] == "payload.roleId"
     many = check("POST", at, client.post(at, payload, content_type=JSON))
     assert (len(many["succeeded"]), [item["code"] for item in many["failed"]]) == (1, [400])
     ids = [f"00000000-0000-0000-0000-{number:012x}" for number in (many["succeeded"][0]["id"], 10**9)]

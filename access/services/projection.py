@@ -1,10 +1,12 @@
 """Tell the clusters who has which role: an access rule becomes RoleBindings in the namespaces of its projects.
 
-A document that is put again unchanged costs nothing, so every step here may be repeated.
+A document that is put again unchanged costs nothing, so every step here may be repeated. A cluster whose mailbox is
+closed is owed nothing: its scope stays until its rows are forgotten, and no right may wait for that.
 """
 
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 
 from access.grants import ancestors
 from access.models import AccessRule, Scope, ScopeKind, SubjectKind
@@ -12,6 +14,7 @@ from access.roles import CLUSTER_ROLES
 from agent.wire import codec
 from agent.wire.objects import GROUP_VERSION, AccessRuleSpec
 from link import services as link
+from runai_cp.lib.errors import NotFound
 
 _KINDS = {SubjectKind.USER: "User", SubjectKind.APPLICATION: "ServiceAccount", SubjectKind.GROUP: "Group"}
 
@@ -41,7 +44,7 @@ def publish_rule(rule: AccessRule, cluster_role: str | None = None) -> None:
 def withdraw_rule(rule: AccessRule, scope: Scope | None = None) -> None:
     """Take the rule's documents back, from the clusters of its scope or of an earlier one."""
     for cluster in clusters_of(scope or rule.scope):
-        link.delete_desired(cluster_id=uuid.UUID(cluster.ref), key=_key(rule))
+        _take_back(rule, cluster)
 
 
 def phases(rules: Iterable[AccessRule]) -> dict[int, tuple[str, str]]:
@@ -71,9 +74,8 @@ def _key(rule: AccessRule) -> str:
 
 
 def _put(rule: AccessRule, cluster: Scope, cluster_role: str) -> None:
-    cluster_id = uuid.UUID(cluster.ref)
     if not cluster_role:
-        link.delete_desired(cluster_id=cluster_id, key=_key(rule))
+        _take_back(rule, cluster)
         return
     everything = cluster.path.startswith(rule.scope.path)
     inside = Scope.objects.filter(kind=ScopeKind.PROJECT, path__startswith=rule.scope.path)
@@ -91,4 +93,10 @@ def _put(rule: AccessRule, cluster: Scope, cluster_role: str) -> None:
         "metadata": {"name": f"rule-{rule.pk}"},
         "spec": codec.to_dict(spec),
     }
-    link.put_desired(cluster_id=cluster_id, key=_key(rule), body=document)
+    with suppress(NotFound):  # its mailbox is closed
+        link.put_desired(cluster_id=uuid.UUID(cluster.ref), key=_key(rule), body=document)
+
+
+def _take_back(rule: AccessRule, cluster: Scope) -> None:
+    with suppress(NotFound):  # its mailbox is closed
+        link.delete_desired(cluster_id=uuid.UUID(cluster.ref), key=_key(rule))

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from access.models import Scope
+from access.models import AccessRule, Scope, User
 from access.services.bootstrap import system_actor
+from access.services.users import delete_user
 from agent.wire.reports import ClusterReport
 from clusters.models import Cluster
 from clusters.services import finish_deletions, removal, statuses
@@ -16,7 +17,7 @@ from clusters.skew import skew
 from clusters.states import State
 from link import models as link_rows
 from projects.models import Project
-from tests.conftest import Home
+from tests.conftest import Home, grant
 from tests.fixtures_rooms import connect, make_cluster, make_project, make_workload, take, tell
 
 CLUSTERS = "/api/v1/clusters"
@@ -114,6 +115,18 @@ def test_a_large_cluster_goes_in_the_background(acme: Home, project: Project, mo
     assert not Cluster.objects.filter(pk=cluster.pk).exists()
     assert not Scope.objects.filter(path__startswith=path).exists()
     assert finish_deletions() == 0
+
+
+def test_rights_are_given_and_taken_while_a_large_cluster_is_being_forgotten(
+    acme: Home, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "SMALL", 0)
+    grant("bob@example.test", "administrator")
+    assert not delete_cluster(actor=system_actor(), cluster=project.cluster, force=True)
+    bob = User.objects.get(email="bob@example.test")
+    grant("bob@example.test", "viewer")
+    delete_user(actor=system_actor(), user=bob)
+    assert not AccessRule.objects.filter(subject_kind="user", subject_id=bob.pk).exists()
 
 
 def away(cluster: Cluster) -> None:

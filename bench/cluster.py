@@ -42,7 +42,9 @@ async def _reclaim(world: World, count: int) -> dict[str, Any]:
 
 
 CASES = {
-    "fill": Case(500, loads.fill, 4000, {"api_cpu_ms_per_pod": 7, "scheduler_writes_per_pod": 2.2}, (FLOOR, THEIRS)),
+    "fill": Case(
+        500, loads.fill, 4000, {"api_cpu_ms_per_pod_last_bind": 7, "scheduler_writes_per_pod": 2.2}, (FLOOR, THEIRS)
+    ),
     "gangs": Case(100, loads.gangs, 100, {"last_bind_s": 4}, (FLOOR,)),
     "steady": Case(500, loads.steady, 200, {"bound_p50_ms": 20, "bound_p99_ms": 60}, (THEIRS,)),
     "reclaim": Case(100, _reclaim, 50, {"last_bind_s": 7, "evictions": 400, "evictions_missing": 0}),

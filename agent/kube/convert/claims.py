@@ -7,9 +7,10 @@ not guessed at: its pods wait, and the reason names what is not understood.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,9 @@ POD_CLAIM = "resource.kubernetes.io/pod-claim-name"
 FINALIZER = "resource.kubernetes.io/delete-protection"
 """Kubernetes keeps a claim by it while it is allocated."""
 _DRIVER = re.compile(r'device\.driver\s*==\s*"([^"]*)"')
-_ATTRIBUTE = re.compile(r'device\.attributes\["([^"]+)"\]\.(\w+)\s*==\s*("[^"]*"|true|false|-?\d+)')
+_ATTRIBUTE = re.compile(
+    r'device\.attributes\["([^"]+)"\]\.(\w+)\s*==\s*("[^"\x00-\x1f]*"|true|false|-?(?:0|[1-9][0-9]{0,18}))'
+)
 _CAPACITY = re.compile(
     r'device\.capacity\["([^"]+)"\]\.(\w+)\.compareTo\(quantity\("([^"]+)"\)\)\s*(>=|>|==)\s*0|'
     r'device\.capacity\["([^"]+)"\]\.(\w+)\.isGreaterThan\(quantity\("([^"]+)"\)\)'
@@ -36,6 +39,17 @@ class NotUnderstood(ValueError):
     def __init__(self, field: str, given: str, allowed: str) -> None:
         super().__init__(f"{field}: {given}")
         self.field, self.given, self.allowed = field, given, allowed
+
+
+@contextlib.contextmanager
+def _readable(field: str) -> Iterator[None]:
+    """Whatever an object says that cannot be read is not understood: anybody may write one, and none ends a cycle."""
+    try:
+        yield
+    except NotUnderstood:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        raise NotUnderstood(field, repr(error)[:200], "what Kubernetes lets such an object say") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +107,13 @@ def _devices(obj: Obj) -> list[Device]:
     node, (driver, pool) = spec.get("nodeName"), _pool(obj)
     if not node:
         return []
-    return [
-        Device(str(node), driver, pool, str(one["name"]), _attributes(one, driver), _capacity(one, driver))
-        for one in spec.get("devices") or ()
-        if not one.get("consumesCounters") and not one.get("taints")
-    ]
+    found = []
+    for one in spec.get("devices") or ():
+        with contextlib.suppress(NotUnderstood), _readable("devices"):
+            if not one.get("consumesCounters") and not one.get("taints"):
+                read = _attributes(one, driver), _capacity(one, driver)
+                found.append(Device(str(node), driver, pool, str(one["name"]), *read))
+    return found
 
 
 def _attributes(device: Obj, driver: str) -> dict[tuple[str, str], object]:
@@ -125,6 +141,7 @@ def _natural(name: str) -> tuple[tuple[int, int | str], ...]:
     return tuple((0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name) if part)
 
 
+@_readable("selector")
 def test_of(expressions: Iterable[str]) -> Test:
     """Whether a device meets all expressions. Raises ``NotUnderstood``."""
     terms = [_term(term.strip()) for text in expressions for term in text.split("&&")]
@@ -132,6 +149,9 @@ def test_of(expressions: Iterable[str]) -> Test:
 
 
 def _term(text: str) -> Test:
+    allowed = "&& of device.driver ==, device.attributes[…].name == and device.capacity[…].name.compareTo(…) >= 0"
+    if "\\" in text:  # the escapes of CEL are not those of JSON
+        raise NotUnderstood("selector", text[:200], "texts without escapes")
     if match := _DRIVER.fullmatch(text):
         driver = match[1]
         return lambda device: device.driver == driver
@@ -140,7 +160,6 @@ def _term(text: str) -> Test:
         return lambda device: device.attributes.get(key) == value
     if match := _CAPACITY.fullmatch(text):
         return _least(match)
-    allowed = "&& of device.driver ==, device.attributes[…].name == and device.capacity[…].name.compareTo(…) >= 0"
     raise NotUnderstood("selector", text[:200], allowed)
 
 
@@ -160,6 +179,7 @@ def expressions_of(selectors: Iterable[Obj] | None) -> tuple[str, ...]:
     return tuple(str((selector.get("cel") or {}).get("expression") or "") for selector in selectors or ())
 
 
+@_readable("spec.devices")
 def wanted_of(claim: Obj) -> tuple[Wanted, ...]:
     """The requests of a claim. Raises ``NotUnderstood`` for those that are more than a number of devices of a class."""
     devices = (claim.get("spec") or {}).get("devices") or {}
@@ -186,6 +206,7 @@ def _wanted(one: Obj) -> Wanted:
     return Wanted(str(one.get("name")), str(exactly.get("deviceClassName")), count, selectors)
 
 
+@_readable("status")
 def claim_of(claim: Obj, node: str) -> DeviceClaim:
     """The claim for planning; ``node`` is where it is allocated, "" if it is not. Raises ``NotUnderstood``."""
     meta, status, wanted = claim["metadata"], claim.get("status") or {}, wanted_of(claim)

@@ -87,6 +87,12 @@ def test_selectors_that_are_understood(expression, met):
         'device.driver != "x"',
         'device.driver == "a" || device.driver == "b"',
         "device.driver.startsWith('a')",
+        'device.attributes["a.b"].c == 007',
+        'device.attributes["a.b"].c == -0x1',
+        r'device.attributes["a.b"].c == "\a"',
+        'device.attributes["a.b"].c == "a\tb"',
+        r'device.driver == "\x61"',
+        'device.capacity["a.b"].c.compareTo(quantity("1e")) >= 0',
     ],
 )
 def test_selectors_that_are_not(expression):
@@ -109,6 +115,29 @@ def test_claims_that_ask_for_more_wait_and_say_why(change, names):
     (reason,) = known.waits("p")
     assert "ns/c" in reason.text and names in reason.text
     assert known.known_claims() == ()
+
+
+NOT_JSON = {"cel": {"expression": 'device.attributes["a.b"].c == 007'}}
+NOT_READ: dict[str, tuple[Obj, ...]] = {
+    "a selector": (class_of(), claim("odd", selectors=[NOT_JSON])),
+    "a count": (class_of(), claim("odd", count="many")),  # type: ignore[arg-type]
+    "a class": (class_of() | {"spec": {"selectors": [NOT_JSON]}}, claim("odd")),
+}
+
+
+@pytest.mark.parametrize("case", NOT_READ)
+def test_nothing_that_somebody_writes_ends_a_cycle(case):
+    device_class, odd = NOT_READ[case]
+    known = devices(odd, claim("good", device_class="fine"), classes=(device_class, class_of("fine")))
+    known.note({"metadata": {"uid": "p", "namespace": "ns"}, "spec": {"resourceClaims": [by_name("odd")]}})
+    assert len(known.waits("p")) == 1
+    assert "ns/good" in [one.key for one in known.known_claims()]
+    assert ("fine", 2) in [(offer.device_class, offer.count) for offer in known.offers()]
+
+
+def test_a_device_that_cannot_be_read_is_not_handed_out():
+    odd, good = slice_of(count=1, attributes={"model": "A100"}), slice_of("n2", count=1)
+    assert [device.node for device in devices_of([odd, good])] == ["n2"]
 
 
 def by_name(name: str) -> Obj:

@@ -152,6 +152,7 @@ def _term(text: str) -> Test:
     allowed = "&& of device.driver ==, device.attributes[…].name == and device.capacity[…].name.compareTo(…) >= 0"
     if "\\" in text:  # the escapes of CEL are not those of JSON
         raise NotUnderstood("selector", text[:200], "texts without escapes")
+    given, text = text, text.replace("'", '"')  # texts of CEL have either
     if match := _DRIVER.fullmatch(text):
         driver = match[1]
         return lambda device: device.driver == driver
@@ -160,7 +161,7 @@ def _term(text: str) -> Test:
         return lambda device: device.attributes.get(key) == value
     if match := _CAPACITY.fullmatch(text):
         return _least(match)
-    raise NotUnderstood("selector", text[:200], allowed)
+    raise NotUnderstood("selector", given[:200], allowed)
 
 
 def _least(match: re.Match[str]) -> Test:

@@ -71,6 +71,9 @@ KIND = {"model": {"string": "A100"}, "mig": {"bool": True}, "slot": {"int": 3}}
         ('device.capacity["gpu.example.com"].memory.compareTo(quantity("80Gi")) >= 0', True),
         ('device.capacity["gpu.example.com"].memory.compareTo(quantity("80Gi")) > 0', False),
         ('device.capacity["gpu.example.com"].memory.isGreaterThan(quantity("40Gi"))', True),
+        ("device.driver == 'gpu.example.com' && device.attributes['gpu.example.com'].model == 'A100'", True),
+        ("device.attributes['gpu.example.com'].model == 'H100'", False),
+        ("device.capacity['gpu.example.com'].memory.compareTo(quantity('80Gi')) >= 0", True),
         ('device.capacity["gpu.example.com"].cores.compareTo(quantity("1")) >= 0', False),
     ],
 )
@@ -87,6 +90,7 @@ def test_selectors_that_are_understood(expression, met):
         'device.driver != "x"',
         'device.driver == "a" || device.driver == "b"',
         "device.driver.startsWith('a')",
+        """device.driver == 'a"b'""",
         'device.attributes["a.b"].c == 007',
         'device.attributes["a.b"].c == -0x1',
         r'device.attributes["a.b"].c == "\a"',

@@ -145,7 +145,7 @@ def _pod_spec(view: WorkloadView, name: str, index: int) -> Object:
         spec["nodeSelector"] = selector
     if affinity := _affinity(view):
         spec["affinity"] = affinity
-    if context := security.pod_context(view.spec.security):
+    if context := ssh.pod_context(view):
         spec["securityContext"] = context
     if view.spec.termination_grace_period_seconds is not None:
         spec["terminationGracePeriodSeconds"] = view.spec.termination_grace_period_seconds

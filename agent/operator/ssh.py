@@ -2,6 +2,9 @@
 
 The image brings ``ssh``, ``sshd`` and ``mpirun``; nothing else of it is relied on: host key, accepted key and options
 come from here, so that no host is trusted unseen and no password is taken. Port 2222 needs no rights.
+
+Files of a Secret belong to root. ssh refuses a private key of its own user that others may read, and a user who is not
+root can read no other: so each private key is there twice, for root alone and for whoever else the image runs as.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from agent.operator import names, rendezvous
+from agent.operator import names, rendezvous, security
 from agent.operator.workload import WorkloadView
 
 Object = dict[str, Any]
@@ -22,6 +25,8 @@ PORT = 2222
 VOLUME = "ssh-auth"
 PRIVATE = ("id_ed25519", "ssh_host_ed25519_key")
 PUBLIC = ("authorized_keys", "known_hosts", "config")
+FOR_ANY = "_any"
+"""Ends the name of a private key's copy for users other than root."""
 _PRIVATE_MODE, _PUBLIC_MODE = 0o600, 0o644
 
 
@@ -84,13 +89,16 @@ def _client_config(path: str) -> str:
     lines = (
         "Host *",
         f"  Port {PORT}",
-        f'  IdentityFile "{path}/id_ed25519"',
         "  IdentitiesOnly yes",
         f'  UserKnownHostsFile "{path}/known_hosts"',
         "  StrictHostKeyChecking yes",
         "  BatchMode yes",
         "  ConnectionAttempts 10",
         "  LogLevel ERROR",
+        "Match localuser root",
+        f'  IdentityFile "{path}/id_ed25519"',
+        "Match localuser !root,*",
+        f'  IdentityFile "{path}/id_ed25519{FOR_ANY}"',
     )
     return "\n".join(lines) + "\n"
 
@@ -99,8 +107,20 @@ def volumes(view: WorkloadView) -> list[Object]:
     if not uses_ssh(view):
         return []
     items = [{"key": name, "path": name, "mode": _PRIVATE_MODE} for name in PRIVATE]
+    items += [{"key": name, "path": f"{name}{FOR_ANY}", "mode": _PUBLIC_MODE} for name in PRIVATE]
     items += [{"key": name, "path": name, "mode": _PUBLIC_MODE} for name in PUBLIC]
     return [{"name": VOLUME, "secret": {"secretName": secret_name(view), "defaultMode": _PRIVATE_MODE, "items": items}}]
+
+
+def pod_context(view: WorkloadView) -> Object:
+    """The pod's ``securityContext``: no group for its volumes' files where root calls ssh. The kubelet would let that
+    group read root's own keys, which ssh then refuses; root reads the volumes without it."""
+    given = view.spec.security
+    context = security.pod_context(given)
+    user = given.run_as_uid if given is not None else None
+    if uses_ssh(view) and (user == 0 or (user is None and _path(view).startswith("/root/"))):
+        context.pop("fsGroup", None)
+    return context
 
 
 def mounts(view: WorkloadView) -> list[Object]:
@@ -142,13 +162,16 @@ def serve_command(view: WorkloadView) -> list[str]:
         "PermitRootLogin=prohibit-password",
     )
     flags = " ".join(f"-o {option}" for option in options)
-    files = f"-o HostKey={path}/ssh_host_ed25519_key -o AuthorizedKeysFile={path}/authorized_keys"
-    script = f"mkdir -p /run/sshd 2>/dev/null; exec /usr/sbin/sshd -D -e -p {PORT} {flags} {files}"
+    host_key = f"{path}/ssh_host_ed25519_key"
+    files = f'-o HostKey="$key" -o AuthorizedKeysFile={path}/authorized_keys'
+    choose = f'key={host_key}; [ "$(id -u)" = 0 ] || key={host_key}{FOR_ANY}'
+    script = f"{choose}; mkdir -p /run/sshd 2>/dev/null; exec /usr/sbin/sshd -D -e -p {PORT} {flags} {files}"
     return ["/bin/sh", "-c", script]
 
 
 def init_containers(view: WorkloadView, index: int) -> list[Object]:
-    """In the launcher: wait until every worker lets us in. With the image that ``mpirun`` will use."""
+    """In the launcher: wait until every worker lets us in, and say why one does not, once for each new answer. With the
+    image that ``mpirun`` will use."""
     if not uses_ssh(view) or index != 0:
         return []
     hosts = [
@@ -156,7 +179,8 @@ def init_containers(view: WorkloadView, index: int) -> list[Object]:
         for number in range(first_worker(view), view.completions)
     ]
     ask = f"ssh -F {shlex.quote(_path(view))}/config -o ConnectionAttempts=1 -o ConnectTimeout=2"
-    script = f'for host in {" ".join(hosts)}; do until {ask} "$host" true 2>/dev/null; do sleep 0.5; done; done'
+    tell = '[ "$why" = "$told" ] || { echo "$host: $why" >&2; told=$why; }'
+    script = f'for host in {" ".join(hosts)}; do until why=$({ask} "$host" true 2>&1); do {tell}; sleep 0.5; done; done'
     master = view.spec.master
     wait: Object = {
         "name": "wait-for-workers",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -32,7 +33,7 @@ def pod(kube: FakeKube, index: int) -> dict:
     return next(one for one in kube.all(POD) if one["metadata"]["name"] == f"hello-{index}")
 
 
-async def test_each_member_has_the_keys_and_only_their_owner_may_read_the_private_ones():
+async def test_each_member_has_the_keys_for_root_alone_and_for_whoever_else_the_image_runs_as():
     kube = await made(command=["mpirun"], args=["train"])
     (secret,) = kube.all(SECRET)
     assert set(secret["data"]) == {"id_ed25519", "authorized_keys", "ssh_host_ed25519_key", "known_hosts"}
@@ -42,6 +43,7 @@ async def test_each_member_has_the_keys_and_only_their_owner_may_read_the_privat
         modes = {item["path"]: oct(item["mode"]) for item in volume["items"]}
         assert volume["secretName"] == secret["metadata"]["name"]
         assert modes["id_ed25519"] == modes["ssh_host_ed25519_key"] == "0o600"
+        assert modes["id_ed25519_any"] == modes["ssh_host_ed25519_key_any"] == "0o644"
         assert {"mountPath": PATH, "name": ssh.VOLUME, "readOnly": True} in spec["containers"][0]["volumeMounts"]
 
 
@@ -90,6 +92,36 @@ async def test_the_launcher_waits_for_all_workers_and_lists_them_alone():
     assert "initContainers" not in pod(kube, 1)["spec"]
     file = next(obj for obj in kube.objects.values() if obj["kind"] == "ConfigMap")["data"]["hostfile"]
     assert [line.split()[0] for line in file.splitlines()] == hosts
+
+
+@pytest.mark.parametrize(
+    ("path", "user", "group"),
+    [("/root/.ssh", None, None), (PATH, 0, None), (PATH, None, 7), (PATH, 1000, 7), ("/root/.ssh", 1000, 7)],
+)
+async def test_no_group_may_read_the_keys_where_root_calls_ssh(path, user, group):
+    """The kubelet opens the files of a Secret to ``fsGroup``; ssh refuses a key of its own user's that others read."""
+    given = {"runAsGid": 7} | ({"runAsUid": user} if user is not None else {})
+    context = pod(await made(sshAuthMountPath=path, security=given), 1)["spec"]["securityContext"]
+    assert (context["runAsGroup"], context.get("fsGroup")) == (7, group)
+
+
+@pytest.mark.skipif(not shutil.which("ssh"), reason="no ssh here")
+async def test_ssh_takes_the_key_that_its_user_may_read(tmp_path: Path):
+    (secret,) = (await made()).all(SECRET)
+    (tmp_path / "config").write_text(secret["stringData"]["config"])
+    asked = subprocess.run(["ssh", "-G", "-F", tmp_path / "config", "w"], capture_output=True, text=True, check=True)
+    keys = [line.split()[1] for line in asked.stdout.splitlines() if line.startswith("identityfile ")]
+    assert keys == [f"{PATH}/id_ed25519" if os.getuid() == 0 else f"{PATH}/id_ed25519_any"]
+
+
+async def test_the_waiting_launcher_says_what_ssh_says_once_for_each_answer(tmp_path: Path):
+    (wait,) = pod(await made(command=["mpirun"]), 0)["spec"]["initContainers"]
+    fake = tmp_path / "ssh"
+    fake.write_text('#!/bin/sh\necho x >>"$0.n"; [ "$(wc -l <"$0.n")" -gt 3 ] || { echo "bad key" >&2; exit 255; }\n')
+    fake.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    ran = subprocess.run(wait["command"], env=env, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stderr) == (0, "hello-1.hello.runai-vision.svc: bad key\n")
 
 
 async def test_without_ssh_nothing_of_it_is_made():

@@ -15,6 +15,7 @@ TRAININGS = "/api/v1/workloads/trainings"
 INFERENCES = "/api/v1/workloads/inferences"
 WORKLOADS = "/api/v1/workloads"
 JSON = "application/json"
+CLAIM = {"path": "/d", "claimInfo": {"size": "1Gi"}}
 
 
 def body(project: Project, **more: Any) -> dict[str, Any]:
@@ -87,6 +88,14 @@ def test_inference_has_a_path_of_its_own(acme: Home, project: Project, contract:
         ({"spec": {"storage": {"pvc": [{"path": "/x"}]}}}, "spec.storage.pvc[0]"),
         ({"spec": {"environmentVariables": [{"name": "A", "secret": {"name": "s"}}]}}, "spec.environmentVariables[0]"),
         ({"spec": {"backoffLimit": "six"}}, "spec.backoffLimit"),
+        ({"spec": {"storage": {"pvc": [{**CLAIM, "claimName": 7}]}}}, "spec.storage.pvc[0]"),
+        (
+            {"spec": {"storage": {"pvc": [{**CLAIM, "claimInfo": {"size": "1Gi", "storageClass": 5}}]}}},
+            "spec.storage.pvc[0]",
+        ),
+        ({"spec": {"ports": [{"container": 80, "name": 5}]}}, "spec.ports[0]"),
+        ({"spec": {"ports": [{"container": 80, "external": "x"}]}}, "spec.ports[0]"),
+        ({"spec": {"tolerations": [{"key": 5}]}}, "spec.tolerations[0]"),
         ({"templateId": str(uuid4())}, "templateId"),
     ],
 )

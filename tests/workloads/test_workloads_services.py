@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from access.services.bootstrap import system_actor
+from agent.wire.objects import Port
 from clusters.models import Cluster
 from link.models import Desired
 from projects.models import Project
@@ -19,6 +20,7 @@ from workloads.models import Workload
 from workloads.services import clone_request, delete_workload, delivery, request_of_yaml, submit_workload, workload_yaml
 from workloads.services.clone import free_name
 from workloads.services.logs import whole_characters
+from workloads.services.submit import compiled
 from workloads.specs.request import SubmitRequest
 
 
@@ -61,6 +63,12 @@ def test_a_node_type_that_the_project_forbids_is_refused(project: Project, asked
     with pytest.raises(Invalid) as caught:
         submit_workload(actor=system_actor(), request=request)
     assert [(error.field, "dgx" in error.message) for error in caught.value.fields] == [("node_type", True)]
+
+
+def test_what_could_not_be_read_back_is_not_compiled() -> None:
+    wrong: Any = 5
+    with pytest.raises(Invalid, match="expected str"):
+        compiled(SubmitRequest(name="a", project_id="1", image="i", ports=(Port(80, name=wrong),)))
 
 
 def test_a_clone_asks_the_same_under_a_free_name(workload: Workload) -> None:

@@ -28,7 +28,7 @@ from workloads.specs.compile import compile_spec
 from workloads.specs.manifest import plain_manifest
 from workloads.specs.phases import MESSAGES
 from workloads.specs.problems import Problem, SpecError
-from workloads.specs.request import SubmitRequest, to_json
+from workloads.specs.request import SubmitRequest, from_json, to_json
 
 ALPHABET = string.ascii_lowercase + string.digits
 
@@ -85,6 +85,11 @@ def _field_error(problem: Problem) -> FieldError:
 
 
 def compiled(request: SubmitRequest) -> WorkloadSpec:
+    """Raises ``Invalid``; also for a field of another type than declared: a row could hold it, and nobody read it."""
+    try:
+        from_json(to_json(request))
+    except ValueError as error:
+        raise Invalid(FieldError("spec", str(error))) from error
     try:
         return compile_spec(request)
     except SpecError as error:

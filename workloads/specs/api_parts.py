@@ -7,8 +7,10 @@ by name.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
+from agent.wire import codec
 from agent.wire.objects import Autoscaling, EnvVar, Mount, NewClaim, Port
 from workloads.specs import quantities
 
@@ -122,7 +124,7 @@ def storage(value: Any, wrong: Callable[[str, object, str], None]) -> tuple[Moun
         for index, item in enumerate(items):
             try:
                 if not (isinstance(item, dict) and item.get("exclude") is True):
-                    found.append(_mount(member, item))
+                    found.append(readable(_mount(member, item)))
             except ValueError as error:
                 wrong(f"{path}[{index}]", item, str(error))
     return tuple(found)
@@ -223,6 +225,14 @@ def extended_resource(item: Any) -> tuple[str, int]:
     if not text.isdecimal() or len(text) > 9:
         raise ValueError("a quantity that is a whole number of at least 0")
     return item["resource"], int(text)
+
+
+def readable(part: Any) -> Any:
+    """``part`` again. Raises ``ValueError`` where a field has another type than the wire's: it could be stored, and
+    never be read back."""
+    if is_dataclass(part) and not isinstance(part, type):
+        codec.from_dict(type(part), codec.to_dict(part))
+    return part
 
 
 def _text(source: Any, key: str) -> str:

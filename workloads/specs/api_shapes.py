@@ -200,7 +200,7 @@ class _Reader:
             if isinstance(item, dict) and item.get("exclude") is True:
                 continue
             try:
-                found.append(read(item))
+                found.append(parts.readable(read(item)))
             except ValueError as error:
                 self.wrong(f"{path}[{index}]", item, str(error))
         return tuple(found)

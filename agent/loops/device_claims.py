@@ -2,14 +2,19 @@
 
 As kube-scheduler does: the claim is kept from deletion, its status names the devices and the pod. Kubernetes' own
 controller takes a pod off when it is gone and the allocation with the last one. Safe to repeat: what a claim says
-already is left, and every write names the version that it replaces.
+already is left, and every write names the version that it replaces. Pods of one claim take turns; one that finds the
+claim changed by somebody else looks at it once more.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
 from agent.kube.convert import claims as read
 from agent.kube.convert.claims import NotUnderstood, device_claim_keys
-from agent.kube.errors import KubeError
+from agent.kube.errors import Conflict, KubeError
 from agent.kube.mirror.devices import Devices
 from agent.kube.protocol import Kube, Obj
 from agent.kube.resources import RESOURCE_CLAIM
@@ -19,11 +24,20 @@ class ClaimsNotAllocated(Exception):
     """A claim of the pod has no devices on that node; the message says which and why."""
 
 
+class _Turn:
+    """Whose turn it is at one claim, while anybody waits; ``written`` is what our last write returned."""
+
+    def __init__(self) -> None:
+        self.lock, self.users = asyncio.Lock(), 0
+        self.written: Obj | None = None
+
+
 class ClaimBinder:
     """``needs`` says whether there is anything to do; ``bind`` does it."""
 
     def __init__(self, kube: Kube, devices: Devices) -> None:
         self._kube, self._devices = kube, devices
+        self._turns: dict[str, _Turn] = {}
 
     def needs(self, pod: Obj) -> bool:
         return bool((pod.get("spec") or {}).get("resourceClaims"))
@@ -33,10 +47,36 @@ class ClaimBinder:
 
         Raises ``ClaimsNotAllocated`` and ``KubeError``; a claim that somebody else changed meanwhile is a conflict."""
         for key in device_claim_keys(pod):
-            claim = self._devices.claims.get(key)
-            if claim is None:
-                raise ClaimsNotAllocated(f"device claim {key} does not exist")
-            await self._reserve(key, await self._placed(key, claim, node, pod["metadata"]["uid"]), pod, node)
+            async with self._turn(key) as turn:
+                await self._hold(key, turn, pod, node)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, key: str) -> AsyncIterator[_Turn]:
+        turn = self._turns.setdefault(key, _Turn())
+        turn.users += 1
+        try:
+            async with turn.lock:
+                yield turn
+        finally:
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[key]
+
+    async def _hold(self, key: str, turn: _Turn, pod: Obj, node: str) -> None:
+        claim = self._devices.claims.get(key)
+        if claim is None:
+            raise ClaimsNotAllocated(f"device claim {key} does not exist")
+        if turn.written is not None and _is_later(turn.written, claim):
+            claim = turn.written
+        try:
+            turn.written = await self._held(key, claim, pod, node)
+        except Conflict:
+            meta = claim["metadata"]
+            current = await self._kube.get(RESOURCE_CLAIM, meta["name"], meta["namespace"])
+            turn.written = await self._held(key, current, pod, node)
+
+    async def _held(self, key: str, claim: Obj, pod: Obj, node: str) -> Obj:
+        return await self._reserve(key, await self._placed(key, claim, node, pod["metadata"]["uid"]), pod, node)
 
     async def _placed(self, key: str, claim: Obj, node: str, uid: str) -> Obj:
         """The claim, rid of an allocation on another node that only this pod holds."""
@@ -48,16 +88,15 @@ class ClaimBinder:
             raise ClaimsNotAllocated(f"device claim {key} is in use on node {where}")
         return await self._write(claim, {"status": {"allocation": None, "reservedFor": None}}, "status")
 
-    async def _reserve(self, key: str, claim: Obj, pod: Obj, node: str) -> None:
+    async def _reserve(self, key: str, claim: Obj, pod: Obj, node: str) -> Obj:
         meta, status = pod["metadata"], claim.get("status") or {}
         holders = list(status.get("reservedFor") or ())
         allocated = bool(status.get("allocation"))
         if allocated and any(holder.get("uid") == meta["uid"] for holder in holders):
-            return
+            return claim
         change: Obj = {"reservedFor": [*holders, {"resource": "pods", "name": meta["name"], "uid": meta["uid"]}]}
         if allocated:
-            await self._write(claim, {"status": change}, "status")
-            return
+            return await self._write(claim, {"status": change}, "status")
         chosen = self._choose(key, claim, node)
         devices = self._devices
         device_class = devices.classes[chosen[0][0].device_class]
@@ -65,7 +104,7 @@ class ClaimBinder:
         mine = {device.key: key for _, device in chosen}
         devices.taken |= mine
         try:
-            await self._write(await self._protected(claim), {"status": change}, "status")
+            return await self._write(await self._protected(claim), {"status": change}, "status")
         except KubeError:
             devices.taken = {device: of for device, of in devices.taken.items() if device not in mine}
             raise
@@ -93,3 +132,12 @@ class ClaimBinder:
         return await self._kube.patch(
             RESOURCE_CLAIM, meta["name"], meta["namespace"], body=body, subresource=subresource
         )
+
+
+def _is_later(one: Obj, other: Obj) -> bool:
+    """Whether a claim is a later version than another of the same claim."""
+    mine, others = one["metadata"], other["metadata"]
+    if mine["uid"] != others["uid"]:
+        return False
+    versions = str(mine["resourceVersion"]), str(others["resourceVersion"])
+    return all(version.isdigit() for version in versions) and int(versions[0]) > int(versions[1])

@@ -1,0 +1,76 @@
+"""Pods whose device claims are allocated side by side, on an API in memory: turns, lost answers, what is given back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from agent.kube.cache import Change
+from agent.kube.mirror.devices import Devices
+from agent.kube.resources import RESOURCE_CLAIM
+from agent.loops.device_claims import ClaimBinder
+from tests.agent.fake_kube import FakeKube
+
+Obj = dict[str, Any]
+CLASS, DRIVER = "gpu.example.com", "gpu.example.com"
+
+
+def claim(name: str, count: int = 1) -> Obj:
+    request = {"name": "gpu", "exactly": {"deviceClassName": CLASS, "count": count}}
+    meta = {"name": name, "namespace": "ns", "uid": name}
+    spec = {"devices": {"requests": [request]}}
+    return {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": meta, "spec": spec}
+
+
+def pod(name: str, *claims: str) -> Obj:
+    wanted = [{"name": one, "resourceClaimName": one} for one in claims]
+    meta = {"name": name, "namespace": "ns", "uid": name}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {"resourceClaims": wanted}}
+
+
+class Scene:
+    """A cluster with nodes n1 and n2 of ``count`` devices each, and what the scheduler has seen of it."""
+
+    def __init__(self, *objects: Obj, count: int = 2) -> None:
+        self.kube, self.devices = FakeKube(*objects), Devices()
+        self.binder = ClaimBinder(self.kube, self.devices)
+        selector = {"cel": {"expression": f'device.driver == "{DRIVER}"'}}
+        self.devices.on_class(Change(CLASS, None, {"metadata": {"name": CLASS}, "spec": {"selectors": [selector]}}))
+        for node in ("n1", "n2"):
+            offered = [{"name": f"gpu-{index}"} for index in range(count)]
+            spec = {"driver": DRIVER, "nodeName": node, "pool": {"name": node}, "devices": offered}
+            self.devices.on_slice(Change(node, None, {"metadata": {"name": node}, "spec": spec}))
+        self.see()
+
+    def see(self) -> None:
+        """The watch tells what the claims are now."""
+        for one in self.kube.all(RESOURCE_CLAIM):
+            key = f"ns/{one['metadata']['name']}"
+            self.devices.on_claim(Change(key, self.devices.claims.get(key), one))
+
+    def held(self) -> dict[str, tuple[list[tuple[str, str]], list[str]]]:
+        """Claim → (node, device) of what it has, and its pods."""
+        found = {}
+        for one in self.kube.all(RESOURCE_CLAIM):
+            status = one.get("status") or {}
+            results = ((status.get("allocation") or {}).get("devices") or {}).get("results") or []
+            holders = sorted(holder["uid"] for holder in status.get("reservedFor") or ())
+            found[one["metadata"]["name"]] = ([(result["pool"], result["device"]) for result in results], holders)
+        return found
+
+
+async def test_pods_that_share_a_claim_do_not_block_each_other():
+    """All start from one cached version; each writes once, and the cache sees none of it."""
+    names = [f"p{index:02}" for index in range(48)]
+    scene = Scene(claim("shared"), *(pod(name, "shared") for name in names))
+    await asyncio.gather(*(scene.binder.bind(pod(name, "shared"), "n1") for name in names))
+    assert scene.held() == {"shared": ([("n1", "gpu-0")], names)}
+    assert scene.kube.calls["patch", "ResourceClaim"] == len(names) + 1
+    assert scene.kube.calls["get", "ResourceClaim"] == 0
+
+
+async def test_a_claim_that_somebody_changed_is_looked_at_once_more():
+    scene = Scene(claim("c"), pod("p", "c"))
+    await scene.kube.patch(RESOURCE_CLAIM, "c", "ns", body={"metadata": {"labels": {"a": "b"}}})
+    await scene.binder.bind(pod("p", "c"), "n1")
+    assert scene.held() == {"c": ([("n1", "gpu-0")], ["p"])}

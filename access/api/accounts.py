@@ -65,8 +65,7 @@ class ServiceAccountView(ApiView):
         enabled = body(request).get("enabled")
         if not isinstance(enabled, bool):
             raise Invalid(FieldError("enabled", "must be true or false", enabled))
-        row = application_or_404(account_id)
-        applications.set_enabled(actor=self.actor, application=row, enabled=enabled)
+        row = applications.set_enabled(actor=self.actor, application=application_or_404(account_id), enabled=enabled)
         return Response(shapes.application(row, current_tenant().pk))
 
     def delete(self, request: Request, account_id: str) -> Response:

@@ -14,7 +14,7 @@ from access.services.audit import record
 from access.services.holdings import refuse_stronger
 from access.services.rules import create_rule, drop_rules_of
 from access.services.scopes import root_scope
-from runai_cp.lib.errors import Conflict
+from runai_cp.lib.errors import Conflict, NotFound
 from runai_cp.lib.names import account_name
 
 
@@ -53,6 +53,7 @@ def regenerate_secret(*, actor: Actor, application: Application) -> str:
     """A new secret; the old one, and every token that was given for it, stop working at once."""
     require(actor, Action.APPLICATION_UPDATE, root_scope())
     refuse_stronger(actor, application)
+    application = _locked(application)
     secret = secrets.token_urlsafe(32)
     application.secret_hash = hash_secret(secret)
     application.token_generation += 1
@@ -87,9 +88,10 @@ def matches(application: Application, secret: str) -> bool:
 
 
 @transaction.atomic
-def set_enabled(*, actor: Actor, application: Application, enabled: bool) -> None:
-    """A disabled application's tokens stop working with the next request."""
+def set_enabled(*, actor: Actor, application: Application, enabled: bool) -> Application:
+    """The row as it is then. A disabled application's tokens stop working with the next request."""
     require(actor, Action.APPLICATION_UPDATE, root_scope())
+    application = _locked(application)
     before, application.enabled = application.enabled, enabled
     application.token_generation += not enabled
     application.save(update_fields=["enabled", "token_generation", "updated_at"])
@@ -102,3 +104,12 @@ def set_enabled(*, actor: Actor, application: Application, enabled: bool) -> Non
         before={"enabled": before},
         after={"enabled": enabled},
     )
+    return application
+
+
+def _locked(application: Application) -> Application:
+    """As it is now: a generation that was read earlier would make revoked tokens valid again. Raises ``NotFound``."""
+    found: Application | None = Application.objects.select_for_update().filter(pk=application.pk).first()
+    if found is None:
+        raise NotFound("The service account is not there any more.")
+    return found

@@ -22,7 +22,7 @@ from clusters.services import removal
 from clusters.skew import own_version, skew
 from clusters.states import ClusterStatus, Facts, cluster_status
 from link import services as link
-from runai_cp.lib.errors import Conflict, FieldError, Invalid
+from runai_cp.lib.errors import Conflict, FieldError, Invalid, NotFound
 from runai_cp.lib.nudge import nudge
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 ._-]{0,61}[A-Za-z0-9])?")
@@ -94,8 +94,12 @@ def create_cluster(*, actor: Actor, request: CreateCluster) -> Cluster:
 
 @transaction.atomic
 def update_cluster(*, actor: Actor, cluster: Cluster, request: UpdateCluster) -> None:
-    """Name, place and safe mode. Raises ``Invalid``, ``Conflict``. The same values again change nothing."""
+    """Name, place and safe mode. Raises ``Invalid``, ``Conflict``, ``NotFound``. The same values again change nothing.
+
+    The row is read again under its lock: what was not asked for stays as it is now, not as ``cluster`` was read.
+    """
     require(actor, Action.CLUSTER_UPDATE, cluster.scope)
+    cluster = _locked(cluster)
     if request.name is not None:
         rename_cluster(actor=actor, cluster=cluster, name=request.name)
     before = {"location": cluster.location, "safeMode": cluster.safe_mode}
@@ -240,6 +244,14 @@ def _still_taking_back(cluster: Cluster) -> bool:
 def _nudge_withdrawal(cluster_id: UUID) -> None:
     for room in ("workloads", "projects"):
         nudge(f"{room}.tasks.withdraw_cluster", connection.schema_name, str(cluster_id))
+
+
+def _locked(cluster: Cluster) -> Cluster:
+    rows = Cluster.objects.select_for_update(of=("self",)).select_related("scope")
+    found: Cluster | None = rows.filter(pk=cluster.pk).first()
+    if found is None:
+        raise NotFound("The cluster is not there any more.")
+    return found
 
 
 def _check_name(name: str) -> None:

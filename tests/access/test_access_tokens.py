@@ -9,6 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from access.models import Application
+from access.services.applications import regenerate_secret, set_enabled
+from access.services.bootstrap import system_actor
 
 pytestmark = pytest.mark.services
 FORM = "application/x-www-form-urlencoded"
@@ -101,3 +103,11 @@ def test_a_token_costs_few_queries_however_often_it_is_asked_for(acme):
         assert ask(acme, **body).status_code == 200
     assert len(seen) <= 5, [query["sql"][:100] for query in seen]
     assert not any("UPDATE" in query["sql"] for query in seen)
+
+
+def test_enabling_from_an_old_copy_revives_no_revoked_token(acme):
+    stale = Application.objects.get(client_id=acme.application_id)
+    old = acme.api()
+    regenerate_secret(actor=system_actor(), application=Application.objects.get(pk=stale.pk))
+    set_enabled(actor=system_actor(), application=stale, enabled=True)
+    assert old.get("/api/v1/clusters").status_code == 401

@@ -12,7 +12,7 @@ from access.services.users import delete_user
 from agent.wire.reports import ClusterReport
 from clusters.models import Cluster
 from clusters.services import finish_deletions, removal, statuses
-from clusters.services.clusters import delete_cluster
+from clusters.services.clusters import UpdateCluster, delete_cluster, update_cluster
 from clusters.skew import skew
 from clusters.states import State
 from link import models as link_rows
@@ -32,6 +32,14 @@ def test_a_cluster_has_a_place(acme: Home, cluster: Cluster, contract: Any) -> N
     answer = put(acme, cluster, location="Hall 3, Vienna")
     contract("PUT", CLUSTERS + "/{clusterUuid}", answer)
     assert acme.api().get(f"{CLUSTERS}/{cluster.pk}").json()["location"] == "Hall 3, Vienna"
+
+
+def test_what_was_not_asked_for_stays_as_it_is_now(acme: Home, cluster: Cluster) -> None:
+    stale = Cluster.objects.get(pk=cluster.pk)
+    Cluster.objects.filter(pk=cluster.pk).update(safe_mode=True)
+    update_cluster(actor=system_actor(), cluster=stale, request=UpdateCluster(location="Vienna"))
+    cluster.refresh_from_db()
+    assert (cluster.location, cluster.safe_mode) == ("Vienna", True)
 
 
 @pytest.mark.parametrize(

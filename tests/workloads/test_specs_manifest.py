@@ -69,6 +69,9 @@ REQUESTS = st.builds(
     gpu_portion=st.one_of(st.none(), st.integers(1, 999).map(lambda milli: f"0.{milli:03d}")),
     cpu=st.one_of(st.none(), st.integers(1, 64_000).map(lambda milli: f"{milli}m")),
     memory=st.one_of(st.none(), st.integers(1, 10**12).map(str)),
+    backoff_limit=st.one_of(st.none(), st.integers(0, 9)),
+    ttl_seconds_after_finished=st.one_of(st.none(), st.integers(0, 9)),
+    termination_grace_period_seconds=st.one_of(st.none(), st.integers(0, 9)),
 )
 
 

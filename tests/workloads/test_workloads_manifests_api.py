@@ -1,6 +1,7 @@
 """``/api/v2/workloads``: a whole manifest goes to the cluster, and what is wrong with it is named in its own words."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -10,8 +11,10 @@ from access.services.bootstrap import system_actor
 from projects.models import Project
 from tests.conftest import Home, grant
 from tests.fixtures_rooms import documents, make_project
+from workloads.api import manifests
+from workloads.api.lists import workload_of
 from workloads.models import Workload
-from workloads.services import suspend_workload
+from workloads.services import replace_workload, request_of_yaml, suspend_workload, workload_yaml
 
 PATH = "/api/v2/workloads"
 JSON = "application/json"
@@ -138,6 +141,27 @@ def test_another_manifest_goes_to_the_cluster(acme: Home, project: Project, cont
     assert Workload.objects.get(pk=made).image == spec["image"]
     assert put(acme, made, metadata={"priority": "very-high"}).status_code == 202
     assert (sent(project, made)["priorityClass"], sent(project, made)["image"]) == ("very-high", spec["image"])
+
+
+def test_a_priority_alone_leaves_zeros_as_they_are(acme: Home, project: Project) -> None:
+    zeros = {"backoffLimit": 0, "ttlSecondsAfterFinished": 0, "terminationGracePeriodSeconds": 0}
+    made = submit(acme, project, {"type": "training", "image": "a/b:1", **zeros}).json()["metadata"]["id"]
+    assert put(acme, made, metadata={"priority": "very-high"}).status_code == 202
+    assert {key: sent(project, made).get(key) for key in zeros} == zeros
+
+
+def test_a_priority_alone_takes_back_no_change_made_meanwhile(acme: Home, project: Project, monkeypatch: Any) -> None:
+    made = submit(acme, project, SERVICE).json()["metadata"]["id"]
+
+    def then_another_changes_it(actor: Any, workload_id: Any) -> Workload:
+        stale = workload_of(actor, workload_id)
+        other = request_of_yaml(actor=actor, text=workload_yaml(stale), project_id=str(project.pk))
+        replace_workload(actor=actor, workload=stale, request=replace(other, image="a/b:2"))
+        return stale
+
+    monkeypatch.setattr(manifests, "workload_of", then_another_changes_it)
+    assert put(acme, made, metadata={"priority": "very-high"}).status_code == 202
+    assert (sent(project, made)["priorityClass"], sent(project, made)["image"]) == ("very-high", "a/b:2")
 
 
 def test_what_is_suspended_stays_so(acme: Home, project: Project) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -77,19 +78,24 @@ class ManifestView(ApiView):
         """Another manifest, or another priority or category of the one it has."""
         workload, data = workload_of(self.actor, workload_id), body(request)
         asked = _changes(data)
-        project = str(workload.project_id)
         try:
-            text = _manifest(data) if _has_manifest(data) else workload_yaml(workload)
-            wanted = request_of_yaml(actor=self.actor, text=text, project_id=project)
-            wanted = replace(
-                wanted,
-                priority_class=asked.get("priority") or wanted.priority_class,
-                category=asked.get("category") or wanted.category or workload.category,
-            )
-            changed = replace_workload(actor=self.actor, workload=workload, request=wanted)
+            changed = self._change(workload, data, asked)
         except Invalid as error:
             raise Invalid(*(replace(item, field=path_of(item.field)) for item in error.fields)) from error
         return Response(_shape(changed), status=202)
+
+    @transaction.atomic
+    def _change(self, workload: Workload, data: Json, asked: Json) -> Workload:
+        """What the call leaves out is as the locked row has it: a change made meanwhile is not taken back."""
+        row: Workload = Workload.objects.with_names().select_for_update(of=("self",)).get(pk=workload.pk)
+        text = _manifest(data) if _has_manifest(data) else workload_yaml(row)
+        wanted = request_of_yaml(actor=self.actor, text=text, project_id=str(row.project_id))
+        wanted = replace(
+            wanted,
+            priority_class=asked.get("priority") or wanted.priority_class,
+            category=asked.get("category") or wanted.category or row.category,
+        )
+        return replace_workload(actor=self.actor, workload=row, request=wanted)
 
     def delete(self, request: Request, workload_id: UUID) -> Response:
         workload = workload_of(self.actor, workload_id)

@@ -113,11 +113,13 @@ def workload_manifest(
 
 def plain_manifest(spec: WorkloadSpec, *, object_name: str, namespace: str) -> dict[str, Any]:
     """The same workload as a person would write it for kubectl: no ids, no owner."""
+    # Not ``in ([], {}, False)``: 0 equals False, and 0 retries is another wish than the default's.
+    said = {key: value for key, value in codec.to_dict(spec).items() if value is not False and value not in ([], {})}
     return {
         "apiVersion": GROUP_VERSION,
         "kind": KIND,
         "metadata": {"name": object_name, "namespace": namespace},
-        "spec": {key: value for key, value in codec.to_dict(spec).items() if value not in ([], {}, False)},
+        "spec": said,
     }
 
 

@@ -14,10 +14,13 @@ from collections.abc import AsyncIterator
 
 from agent.kube.convert import claims as read
 from agent.kube.convert.claims import NotUnderstood, device_claim_keys
-from agent.kube.errors import Conflict, KubeError
+from agent.kube.errors import Conflict, KubeError, ServerFailed, Unreachable
 from agent.kube.mirror.devices import Devices
 from agent.kube.protocol import Kube, Obj
 from agent.kube.resources import RESOURCE_CLAIM
+
+DOUBT_S = 90.0
+"""How long devices stay taken after a write that was not answered: longer than the API server works on a request."""
 
 
 class ClaimsNotAllocated(Exception):
@@ -38,6 +41,8 @@ class ClaimBinder:
     def __init__(self, kube: Kube, devices: Devices) -> None:
         self._kube, self._devices = kube, devices
         self._turns: dict[str, _Turn] = {}
+        self._doubts: dict[str, asyncio.TimerHandle] = {}
+        """By claim: when devices that a write without an answer may have given to it are free again."""
 
     def needs(self, pod: Obj) -> bool:
         return bool((pod.get("spec") or {}).get("resourceClaims"))
@@ -101,17 +106,40 @@ class ClaimBinder:
         devices = self._devices
         device_class = devices.classes[chosen[0][0].device_class]
         change["allocation"] = read.allocation(claim, chosen, device_class, node)
-        mine = {device.key: key for _, device in chosen}
+        mine = {device.key: key for _, device in chosen if device.key not in devices.taken}
         devices.taken |= mine
         try:
-            return await self._write(await self._protected(claim), {"status": change}, "status")
-        except KubeError:
-            devices.taken = {device: of for device, of in devices.taken.items() if device not in mine}
+            done = await self._write(await self._protected(claim), {"status": change}, "status")
+        except (Unreachable, ServerFailed):  # it may have been done: nobody else gets them until that is known
+            self._doubt(key)
             raise
+        except KubeError:
+            devices.release(mine)
+            raise
+        self._settle(key)
+        got = {device.key for _, device in chosen}
+        devices.release(device for device, of in devices.taken.items() if of == key and device not in got)
+        return done
+
+    def _doubt(self, key: str) -> None:
+        self._settle(key)
+        self._doubts[key] = asyncio.get_running_loop().call_later(DOUBT_S, self._free, key)
+
+    def _settle(self, key: str) -> None:
+        if (timer := self._doubts.pop(key, None)) is not None:
+            timer.cancel()
+
+    def _free(self, key: str) -> None:
+        """The write was never done, or the claim showed it. While another is under way it is put off."""
+        self._settle(key)
+        if key in self._turns:
+            self._doubt(key)
+        else:
+            self._devices.release(device for device, of in self._devices.taken.items() if of == key)
 
     def _choose(self, key: str, claim: Obj, node: str) -> list[tuple[read.Wanted, read.Device]]:
         try:
-            chosen = self._devices.choose(claim, node)
+            chosen = self._devices.choose(claim, node, key)
         except NotUnderstood as error:
             raise ClaimsNotAllocated(f"device claim {key}: {error}") from error
         if not chosen:

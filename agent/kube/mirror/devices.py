@@ -70,12 +70,14 @@ class Devices:
         self._read.pop(change.key, None)
         self._claims = None
         shown = {_key(result) for result in read.results_of(change.current)}
-        self.taken = {
-            device: key
-            for device, key in self.taken.items()
-            if key != change.key or (change.new is not None and device not in shown)
-        }
+        own = [device for device, key in self.taken.items() if key == change.key]
+        self.release(device for device in own if change.new is None or device in shown)
         return [uid for uid, keys in self._users.items() if change.key in keys]
+
+    def release(self, devices: Iterable[tuple[str, str, str]]) -> None:
+        """No longer taken."""
+        for device in list(devices):
+            self.taken.pop(device, None)
 
     # -- answers -----------------------------------------------------------------------------------------------------
 
@@ -123,13 +125,15 @@ class Devices:
         self._all()
         return next((self._where[key] for result in read.results_of(claim) if (key := _key(result)) in self._where), "")
 
-    def choose(self, claim: Obj, node: str) -> list[tuple[Wanted, Device]] | None:
-        """Free devices of the node for a claim, lowest numbers first; None if there are not enough.
+    def choose(self, claim: Obj, node: str, key: str = "") -> list[tuple[Wanted, Device]] | None:
+        """Free devices of the node for a claim, lowest numbers first; None if there are not enough. What was taken for
+        the claim ``key`` is free for it.
 
         Raises ``NotUnderstood``."""
         wanted = read.wanted_of(claim)
         of_class = self._class_test(wanted)
-        used = {_key(result) for other in self.claims.values() for result in read.results_of(other)} | set(self.taken)
+        used = {_key(result) for other in self.claims.values() for result in read.results_of(other)}
+        used |= {device for device, of in self.taken.items() if of != key}
         free = [one for one in self._all() if one.node == node and one.key not in used and of_class(one)]
         found: list[tuple[Wanted, Device]] = []
         for one in wanted:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from agent.kube.cache import Change
+from agent.kube.errors import ServerFailed, Unreachable
 from agent.kube.mirror.devices import Devices
 from agent.kube.resources import RESOURCE_CLAIM
+from agent.loops import device_claims
 from agent.loops.device_claims import ClaimBinder
 from tests.agent.fake_kube import FakeKube
 
@@ -31,8 +35,8 @@ def pod(name: str, *claims: str) -> Obj:
 class Scene:
     """A cluster with nodes n1 and n2 of ``count`` devices each, and what the scheduler has seen of it."""
 
-    def __init__(self, *objects: Obj, count: int = 2) -> None:
-        self.kube, self.devices = FakeKube(*objects), Devices()
+    def __init__(self, *objects: Obj, count: int = 2, kube: type[FakeKube] = FakeKube) -> None:
+        self.kube, self.devices = kube(*objects), Devices()
         self.binder = ClaimBinder(self.kube, self.devices)
         selector = {"cel": {"expression": f'device.driver == "{DRIVER}"'}}
         self.devices.on_class(Change(CLASS, None, {"metadata": {"name": CLASS}, "spec": {"selectors": [selector]}}))
@@ -74,3 +78,42 @@ async def test_a_claim_that_somebody_changed_is_looked_at_once_more():
     await scene.kube.patch(RESOURCE_CLAIM, "c", "ns", body={"metadata": {"labels": {"a": "b"}}})
     await scene.binder.bind(pod("p", "c"), "n1")
     assert scene.held() == {"c": ([("n1", "gpu-0")], ["p"])}
+
+
+class LostAnswers(FakeKube):
+    """The next ``lost`` writes of a status are done, and nobody hears of it."""
+
+    lost = 1
+
+    async def patch(self, *args: Any, **options: Any) -> Obj:
+        done = await super().patch(*args, **options)
+        if options.get("subresource") == "status" and self.lost:
+            self.lost -= 1
+            raise Unreachable("reset")
+        return done
+
+
+async def test_a_device_goes_to_one_claim_though_an_answer_is_lost():
+    scene = Scene(claim("a"), claim("b"), pod("p", "a"), pod("q", "b"), kube=LostAnswers)
+    with pytest.raises(Unreachable):
+        await scene.binder.bind(pod("p", "a"), "n1")
+    await scene.binder.bind(pod("q", "b"), "n1")
+    assert scene.held() == {"a": ([("n1", "gpu-0")], ["p"]), "b": ([("n1", "gpu-1")], ["q"])}
+    await scene.binder.bind(pod("p", "a"), "n1")
+    scene.see()
+    assert (scene.devices.taken, scene.held()["a"]) == ({}, ([("n1", "gpu-0")], ["p"]))
+
+
+async def test_devices_of_a_write_that_was_not_done_serve_the_next_try_and_are_free_later(monkeypatch):
+    monkeypatch.setattr(device_claims, "DOUBT_S", 0.0)
+    scene = Scene(claim("a"), pod("p", "a"), count=1)
+    for _ in range(2):
+        scene.kube.fail("patch", "ResourceClaim", ServerFailed("no"))
+    for _ in range(2):
+        with pytest.raises(ServerFailed):
+            await scene.binder.bind(pod("p", "a"), "n1")
+        assert len(scene.devices.taken) == 1
+    while scene.devices.taken:
+        await asyncio.sleep(0)
+    await scene.binder.bind(pod("p", "a"), "n1")
+    assert scene.held() == {"a": ([("n1", "gpu-0")], ["p"])}

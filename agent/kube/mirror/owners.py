@@ -18,6 +18,10 @@ class Owners:
         """Owners to fetch before pods can be grouped → the namespace they are in."""
         self._waiting: dict[str, dict[str, None]] = {}
         """Owner → the pods that wait for it, in order of arrival."""
+        self._awaited: dict[str, set[str]] = {}
+        """Pod → the owners that it waits for: more than one where its references changed meanwhile."""
+        self._references: dict[str, set[Reference]] = {}
+        """Owner → how it is called in ``wanted``."""
         self._pods: dict[str, Obj] = {}
         self._unread: dict[str, Reason] = {}
         self._spaces: dict[str, str] = {}
@@ -29,17 +33,35 @@ class Owners:
             return owners
         meta = obj["metadata"]
         self._waiting.setdefault(wanted.uid, {})[meta["uid"]] = None
+        self._awaited.setdefault(meta["uid"], set()).add(wanted.uid)
         self._pods[meta["uid"]] = obj
         self._spaces[wanted.uid] = meta.get("namespace", "")
-        self.wanted.setdefault(wanted, self._spaces[wanted.uid])
+        self._want(wanted)
         return None
+
+    def _want(self, reference: Reference) -> None:
+        self.wanted.setdefault(reference, self._spaces[reference.uid])
+        self._references.setdefault(reference.uid, set()).add(reference)
 
     def learn(self, owner: Owner) -> Iterable[Obj]:
         """An owner was read, or is gone. The pods that waited for it."""
-        self.known[owner.reference.uid] = owner
-        self.wanted.pop(owner.reference, None)
-        self._unread.pop(owner.reference.uid, None)
-        return [self._pods.pop(uid) for uid in self._waiting.pop(owner.reference.uid, ()) if uid in self._pods]
+        key = owner.reference.uid
+        self.known[key] = owner
+        self._unwant(owner.reference)
+        self._unread.pop(key, None)
+        pods = self._waiting.pop(key, {})
+        for uid in pods:
+            self._awaited[uid].discard(key)
+            if not self._awaited[uid]:
+                del self._awaited[uid]
+        return [self._pods.pop(uid) for uid in pods if uid in self._pods]
+
+    def _unwant(self, reference: Reference) -> None:
+        self.wanted.pop(reference, None)
+        if called := self._references.get(reference.uid):
+            called.discard(reference)
+            if not called:
+                del self._references[reference.uid]
 
     def failed(self, reference: Reference, why: str) -> bool:
         """An owner could not be read and is tried again. True if that is news."""
@@ -51,14 +73,14 @@ class Owners:
 
     def drop(self, uid: str) -> None:
         """A pod is gone; an owner for which no other waits need not be read any more."""
-        if self._pods.pop(uid, None) is None:
-            return
-        for owner in [owner for owner, pods in self._waiting.items() if uid in pods]:
+        self._pods.pop(uid, None)
+        for owner in self._awaited.pop(uid, ()):
             del self._waiting[owner][uid]
             if not self._waiting[owner]:
                 del self._waiting[owner]
                 self._unread.pop(owner, None)
-                self.wanted = {reference: where for reference, where in self.wanted.items() if reference.uid != owner}
+                for reference in self._references.pop(owner, ()):
+                    self.wanted.pop(reference, None)
 
     def waiting(self, uid: str) -> Obj | None:
         """The pod of that uid, if it waits for an owner."""
@@ -82,4 +104,4 @@ class Owners:
         self._spaces = {uid: space for uid, space in self._spaces.items() if uid in used or uid in self._waiting}
         for uid, owner in self.known.items():
             if not owner.known and uid in self._spaces:
-                self.wanted.setdefault(owner.reference, self._spaces[uid])
+                self._want(owner.reference)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from agent.domain.pods import PodStatus
 from agent.grouping.owners import Reference, owner_of
 from agent.kube.cache import Change, Store, key_of
-from agent.kube.mirror import Mirror
+from agent.kube.mirror import Mirror, owners
 from agent.scheduler.snapshot import Snapshot
 from tests.agent.loops.scheduling import group, node, pod, queue
 
@@ -285,6 +287,43 @@ def test_ten_thousand_pods_of_one_unknown_owner_ask_once():
         owned["metadata"]["ownerReferences"] = [{"apiVersion": "x/v1", "kind": "Bad", "name": "b", "uid": "bu"}]
         world.put(owned)
     assert len(world.mirror.owners.wanted) == 1
+
+
+def steps_to_drop_one_of(count: int) -> int:
+    """Lines that run when one of so many pods goes that wait for an owner each."""
+    world = World()
+    for number in range(count):
+        owned = pod(f"p{number}")
+        owned["metadata"]["ownerReferences"] = under(f"j{number}")["metadata"]["ownerReferences"]
+        world.put(owned)
+    steps, before = 0, sys.gettrace()
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any]:
+        nonlocal steps
+        steps += event == "line" and frame.f_code.co_filename == owners.__file__
+        return trace
+
+    sys.settrace(trace)
+    try:
+        world.drop("Pod", "ns/p0")
+    finally:
+        sys.settrace(before)
+    assert owner("j0") not in world.mirror.owners.wanted
+    assert len(world.mirror.owners.wanted) == count - 1
+    return steps
+
+
+def test_to_drop_a_pod_that_waits_for_its_owner_takes_no_look_at_the_others():
+    assert steps_to_drop_one_of(100) == steps_to_drop_one_of(10)
+
+
+def test_a_pod_whose_owner_changes_while_it_waits_leaves_nothing_behind():
+    world = World()
+    for name in ("one", "two"):
+        world.put(pod("a") | {"metadata": pod("a")["metadata"] | under(name)["metadata"] | {"name": "a"}})
+    world.mirror.learn(owner_of(owner("two"), {"metadata": {"name": "two"}}))
+    world.drop("Pod", "ns/a")
+    assert world.mirror.owners.wanted == {}
 
 
 def test_a_queue_without_pool_counts_in_every_pool_that_is_asked_for():

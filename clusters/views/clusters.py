@@ -92,8 +92,10 @@ def cluster_bulk(request: HttpRequest) -> HttpResponse:
     if verb not in acts:
         raise Invalid(FieldError("verb", f"allowed are {', '.join(acts)}", verb[:40], list(acts)))
     act, label = acts[verb]
-    impact = _impact if verb == "delete" else None
-    return run_bulk(request, CLUSTERS_TABLE, _in_scope(request), act, label=label, back=LIST, impact=impact)
+    if verb != "delete":
+        return run_bulk(request, CLUSTERS_TABLE, _in_scope(request), act, label=label, back=LIST)
+    rows = _in_scope(request).visible_to(actor, Action.CLUSTER_DELETE)  # what goes is told to who may delete it
+    return run_bulk(request, CLUSTERS_TABLE, rows, act, label=label, back=LIST, impact=_impact)
 
 
 def _safe_mode(actor: Actor, cluster: Cluster, *, on: bool) -> None:

@@ -125,5 +125,12 @@ def test_a_viewer_is_offered_no_act_and_changes_nothing(acme, scene, path):
     assert not Cluster.objects.filter(safe_mode=True).exists()
 
 
+def test_what_goes_with_a_cluster_is_told_to_nobody_who_may_not_delete_it(acme, scene):
+    grant("bob@example.test", "viewer", scene.projects["vision"].scope)
+    form = {"verb": "delete", "ids": str(scene.cluster.pk)}
+    body = text(acme.browser("bob@example.test").post("/clusters/bulk", form))
+    assert ("Nothing was selected" in body, "departments" in body.partition("<main")[2]) == (True, False)
+
+
 def test_an_act_that_is_none_is_refused(acme, scene):
     assert acme.browser().post("/clusters/bulk", {"verb": "explode", "ids": ""}).status_code == 400

@@ -141,3 +141,11 @@ def test_a_department_administrator_deletes_nothing_elsewhere(acme, scene):
     assert "Nothing was selected" in text(acme.browser("bob@example.test").post("/projects/bulk", form))
     other.refresh_from_db()
     assert other.delete_requested_at is None
+
+
+def test_what_goes_with_a_project_is_told_to_nobody_who_may_not_delete_it(acme, scene):
+    grant("bob@example.test", "administrator", scene.departments["product"].scope)
+    other = scene.projects["vision"]
+    grant("bob@example.test", "viewer", other.scope)
+    body = text(acme.browser("bob@example.test").post("/projects/bulk", {"verb": "delete", "ids": str(other.pk)}))
+    assert "running workloads" not in body

@@ -39,12 +39,12 @@ def project_impact(request: HttpRequest, project_id: int) -> HttpResponse:
 @allow(Action.PROJECT_DELETE)
 @require_POST
 def project_bulk(request: HttpRequest) -> HttpResponse:
-    """Delete many, after a page that says what goes with each."""
+    """Delete many of those that the actor may delete, after a page that says what goes with each."""
     actor = request.actor  # type: ignore[attr-defined]
     return run_bulk(
         request,
         PROJECTS_TABLE,
-        units.listed(request, units.PROJECT),
+        units.listed(request, units.PROJECT).visible_to(actor, Action.PROJECT_DELETE),
         lambda row: delete_project(actor=actor, project=row),
         label="Delete projects",
         back="/projects/",

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from agent.kube.convert import claims as read
 from agent.kube.convert.claims import NotUnderstood, device_claim_keys
-from agent.kube.errors import Conflict, KubeError, ServerFailed, Unreachable
+from agent.kube.errors import Conflict, KubeError, NotFound, ServerFailed, Unreachable
 from agent.kube.mirror.devices import Devices
 from agent.kube.protocol import Kube, Obj
-from agent.kube.resources import RESOURCE_CLAIM
+from agent.kube.resources import POD, RESOURCE_CLAIM
 
 DOUBT_S = 90.0
 """How long devices stay taken after a write that was not answered: longer than the API server works on a request."""
+FREE: Obj = {"status": {"allocation": None, "reservedFor": None}}
 
 
 class ClaimsNotAllocated(Exception):
@@ -50,10 +51,34 @@ class ClaimBinder:
     async def bind(self, pod: Obj, node: str) -> None:
         """Returns when all claims of the pod are allocated on the node and reserved for it.
 
-        Raises ``ClaimsNotAllocated`` and ``KubeError``; a claim that somebody else changed meanwhile is a conflict."""
-        for key in device_claim_keys(pod):
+        Raises ``ClaimsNotAllocated`` and ``KubeError``; one that somebody else changed meanwhile is a conflict. What
+        the pod's other claims got is given back then, as far as the API lets it: the planner counts it as free."""
+        held: dict[str, Obj] = {}
+        try:
+            for key in device_claim_keys(pod):
+                async with self._turn(key) as turn:
+                    held[key] = await self._hold(key, turn, pod, node)
+        except (ClaimsNotAllocated, KubeError):
+            with contextlib.suppress(KubeError):
+                await self._give_back(pod, held)
+            raise
+
+    async def _give_back(self, pod: Obj, held: Mapping[str, Obj]) -> None:
+        """Claims that only this pod holds, in the version that was seen: who has joined since makes it a conflict."""
+        if not held:
+            return
+        meta = pod["metadata"]
+        current = await self._kube.get(POD, meta["name"], meta["namespace"])
+        if current["metadata"]["uid"] != meta["uid"] or (current.get("spec") or {}).get("nodeName"):
+            return
+        for key, claim in held.items():
+            holders = (claim.get("status") or {}).get("reservedFor") or []
+            if [holder.get("uid") for holder in holders] != [meta["uid"]]:
+                continue
             async with self._turn(key) as turn:
-                await self._hold(key, turn, pod, node)
+                with contextlib.suppress(Conflict, NotFound):
+                    turn.written = await self._write(claim, FREE, "status")
+                    self._devices.release(device for device, of in self._devices.taken.items() if of == key)
 
     @contextlib.asynccontextmanager
     async def _turn(self, key: str) -> AsyncIterator[_Turn]:
@@ -67,7 +92,7 @@ class ClaimBinder:
             if not turn.users:
                 del self._turns[key]
 
-    async def _hold(self, key: str, turn: _Turn, pod: Obj, node: str) -> None:
+    async def _hold(self, key: str, turn: _Turn, pod: Obj, node: str) -> Obj:
         claim = self._devices.claims.get(key)
         if claim is None:
             raise ClaimsNotAllocated(f"device claim {key} does not exist")
@@ -79,6 +104,7 @@ class ClaimBinder:
             meta = claim["metadata"]
             current = await self._kube.get(RESOURCE_CLAIM, meta["name"], meta["namespace"])
             turn.written = await self._held(key, current, pod, node)
+        return turn.written
 
     async def _held(self, key: str, claim: Obj, pod: Obj, node: str) -> Obj:
         return await self._reserve(key, await self._placed(key, claim, node, pod["metadata"]["uid"]), pod, node)
@@ -91,7 +117,7 @@ class ClaimBinder:
         holders = (claim.get("status") or {}).get("reservedFor") or []
         if any(holder.get("uid") != uid for holder in holders):
             raise ClaimsNotAllocated(f"device claim {key} is in use on node {where}")
-        return await self._write(claim, {"status": {"allocation": None, "reservedFor": None}}, "status")
+        return await self._write(claim, FREE, "status")
 
     async def _reserve(self, key: str, claim: Obj, pod: Obj, node: str) -> Obj:
         meta, status = pod["metadata"], claim.get("status") or {}

@@ -12,7 +12,7 @@ from agent.kube.errors import ServerFailed, Unreachable
 from agent.kube.mirror.devices import Devices
 from agent.kube.resources import RESOURCE_CLAIM
 from agent.loops import device_claims
-from agent.loops.device_claims import ClaimBinder
+from agent.loops.device_claims import ClaimBinder, ClaimsNotAllocated
 from tests.agent.fake_kube import FakeKube
 
 Obj = dict[str, Any]
@@ -117,3 +117,25 @@ async def test_devices_of_a_write_that_was_not_done_serve_the_next_try_and_are_f
         await asyncio.sleep(0)
     await scene.binder.bind(pod("p", "a"), "n1")
     assert scene.held() == {"a": ([("n1", "gpu-0")], ["p"])}
+
+
+async def test_what_a_pod_got_is_given_back_when_another_claim_of_it_gets_nothing():
+    scene = Scene(claim("a"), claim("b", count=2), claim("c", count=2), pod("p", "a", "b"), pod("q", "c"))
+    with pytest.raises(ClaimsNotAllocated, match="no free devices for claim ns/b"):
+        await scene.binder.bind(pod("p", "a", "b"), "n1")
+    await scene.binder.bind(pod("q", "c"), "n1")
+    assert scene.held() == {"a": ([], []), "b": ([], []), "c": ([("n1", "gpu-0"), ("n1", "gpu-1")], ["q"])}
+
+
+@pytest.mark.parametrize("bound", [True, False])
+async def test_what_other_pods_hold_or_a_bound_pod_uses_is_not_given_back(bound):
+    scene = Scene(claim("a"), claim("b", count=9), pod("p", "a", "b"), pod("other", "a"))
+    holder = "p" if bound else "other"
+    await scene.binder.bind(pod(holder, "a"), "n1")
+    scene.see()
+    if bound:
+        await scene.kube.bind("ns", "p", "n1", uid="p")
+    with pytest.raises(ClaimsNotAllocated):
+        await scene.binder.bind(pod("p", "a", "b"), "n1")
+    devices, holders = scene.held()["a"]
+    assert devices == [("n1", "gpu-0")] and holder in holders

@@ -24,6 +24,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django_tenants.utils import schema_context
 
 from access.models import SavedView
+from access.scoping import chosen
 from access.services.audit import record
 from runai_cp.lib.errors import DomainError, FieldError, Invalid
 from runai_cp.lib.export import csv_lines
@@ -76,7 +77,7 @@ def render_list(
     ``template`` includes ``components/list.html``. ``dress`` is given rows at once (those of the page, or of a piece
     of the file), to add to them what would be a query a row. ``summary`` is given all that match and answers more
     context; a ``total`` in it saves the count. ``bulk`` acts are posted to ``bulk_url``; offer only what the actor
-    may do.
+    may do; the form carries the scope that the list was drawn in, since another tab may choose another meanwhile.
     """
     kind = request.GET.get("export")
     asked = table.ask(request.GET)
@@ -96,7 +97,7 @@ def render_list(
         "rows": [(table.row_id(row), table.row_name(row), table.mark(row), row) for row in found],
         "pages": page,
         "bulk": bulk,
-        "bulk_url": bulk_url,
+        "bulk_url": f"{bulk_url}?scope={chosen(request).scope_id or 'all'}" if bulk else "",
         "views": _views(request, table),
     }
     return render_page(request, template, {**(context or {}), **values}, partial)
@@ -118,12 +119,12 @@ def run_bulk(
     rows that are gone are not found. ``back`` is the list's path. With ``impact`` a page first says what goes with
     the rows, and nothing is done before its phrase ("delete 3 projects") is typed.
     """
-    chosen = _chosen(request, table, rows)
-    if impact is not None and chosen:
-        phrase = _phrase(request, table, len(chosen))
+    picked = _chosen(request, table, rows)
+    if impact is not None and picked:
+        phrase = _phrase(request, table, len(picked))
         if request.POST.get("typed", "").strip() != phrase:
-            return _ask(request, table, chosen, impact(chosen), label=label, back=back, phrase=phrase)
-    outcomes = [_outcome(table, row, act) for row in chosen]
+            return _ask(request, table, picked, impact(picked), label=label, back=back, phrase=phrase)
+    outcomes = [_outcome(table, row, act) for row in picked]
     failed = sum(1 for item in outcomes if item.error)
     query = request.POST.get("query", "")
     context = {
@@ -143,16 +144,16 @@ def _phrase(request: HttpRequest, table: Table, count: int) -> str:
 
 
 def _ask(
-    request: HttpRequest, table: Table, chosen: list[Any], impact: Impact, *, label: str, back: str, phrase: str
+    request: HttpRequest, table: Table, picked: list[Any], impact: Impact, *, label: str, back: str, phrase: str
 ) -> HttpResponse:
     """What goes with each row; the rows are named in the form, so that no other can come in meanwhile."""
     query = request.POST.get("query", "")
     context = {
         "rows": [
-            (table.row_name(row), [f"{n:g}" for n in numbers]) for row, numbers in zip(chosen, impact.rows, strict=True)
+            (table.row_name(row), [f"{n:g}" for n in numbers]) for row, numbers in zip(picked, impact.rows, strict=True)
         ],
         "impact": impact,
-        "ids": ",".join(table.row_id(row) for row in chosen),
+        "ids": ",".join(table.row_id(row) for row in picked),
         "verb": request.POST.get("verb", ""),
         "query": query,
         "phrase": phrase,
@@ -188,8 +189,16 @@ def back_to(request: HttpRequest, fallback: str) -> str:
 
 
 def _chosen(request: HttpRequest, table: Table, rows: "QuerySet[Any]") -> list[Any]:
+    """Raises ``Invalid`` where "all that match" would be more rows than the list showed: a scope that is gone, or a
+    filter that cannot be read, leaves out nothing."""
     if request.POST.get("every") == "yes":
-        return list(table.ask(QueryDict(request.POST.get("query", ""))).matching(rows)[:BULK_MOST])
+        scope = request.GET.get("scope", "all")
+        if scope != "all" and scope != str(chosen(request).scope_id):
+            raise Invalid(message="The cluster, department or project that was looked at is gone. Nothing was done.")
+        asked = table.ask(QueryDict(request.POST.get("query", "")))
+        if asked.problem:
+            raise Invalid(message=asked.problem)
+        return list(asked.matching(rows)[:BULK_MOST])
     wanted = [text for text in request.POST.get("ids", "").split(",") if text][:BULK_MOST]
     field = rows.model._meta.pk
     good = [value for text in wanted if (value := _as_key(field, text)) is not None]

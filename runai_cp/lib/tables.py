@@ -258,8 +258,13 @@ class Asked:
 
     @cached_property
     def kept(self) -> str:
-        """The query string without the page: what a view saves, and what "all matches" means."""
-        return self.address(page=None)[1:][:LONGEST]
+        """The query string without the page, as far as a view saves it."""
+        return self.matching_query[:LONGEST]
+
+    @property
+    def matching_query(self) -> str:
+        """The query string without the page, whole: what "all that match" means. Cut, it would match more rows."""
+        return self.address(page=None)[1:]
 
     @property
     def carried(self) -> list[tuple[str, str]]:

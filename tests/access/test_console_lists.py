@@ -1,8 +1,11 @@
 """The one list of the console, over the lists below Access: filters, order, columns, views, bulk acts, files."""
 
 import csv
+import html
 import io
 import json
+import re
+from urllib.parse import urlencode
 
 import pytest
 from django.db import connection
@@ -152,6 +155,33 @@ def test_all_that_match_are_what_the_list_showed(acme):
     assert acme.browser().post("/access/users/bulk", form).status_code == 200
     assert User.objects.filter(email__endswith="people.test").count() == 0
     assert User.objects.filter(email="bob@example.test").exists()
+
+
+def test_all_that_match_are_of_a_filter_however_long(acme):
+    people(3)
+    filters = [f"username!@{letter * 190}" for letter in "abcdefghijk"] + ["username==p001@people.test"]
+    address = "/access/users/?" + urlencode({"f": filters}, doseq=True)
+    client = acme.browser()
+    (query,) = set(
+        re.findall(
+            r'name="verb" value="delete"><input type="hidden" name="query" value="([^"]*)"', text(client.get(address))
+        )
+    )
+    client.post("/access/users/bulk", {"verb": "delete", "every": "yes", "query": html.unescape(query), "ids": ""})
+    assert list(User.objects.filter(email__endswith="people.test").values_list("name", flat=True)) == [
+        "Person 0",
+        "Person 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("address", "query"), [("/access/users/bulk", "f=usern"), ("/access/users/bulk?scope=999999999", "")]
+)
+def test_what_would_match_more_than_was_shown_is_refused(acme, address, query):
+    people(1)
+    form = {"verb": "delete", "every": "yes", "query": query, "ids": ""}
+    assert acme.browser().post(address, form).status_code == 400
+    assert User.objects.filter(email="p000@people.test").exists()
 
 
 def test_ids_of_the_other_tenant_are_not_found(acme, globex):

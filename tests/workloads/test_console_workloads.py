@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import pytest
 from django.db import connection
@@ -127,6 +128,16 @@ def test_all_that_match_are_those_of_the_filters(acme, scene):
     assert acme.browser().post(BULK, form).status_code == 200
     leaving = Workload.objects.filter(desired_phase=DesiredPhase.DELETED).values_list("name", flat=True)
     assert sorted(leaving) == [f"sweep-{number:05d}" for number in range(100)]
+
+
+def test_all_that_match_are_of_the_scope_shown_whatever_another_tab_chose(acme, scene):
+    project, client = scene.workloads["ctr-sweep"].project, acme.browser()
+    shown = text(client.get(f"/workloads/?scope={project.scope_id}"))
+    client.get("/workloads/?scope=all")
+    action = re.search(r'id="bulk-delete".*?action="([^"]+)"', shown)[1]
+    client.post(action, {"verb": "delete", "every": "yes", "query": "", "ids": ""})
+    leaving = Workload.objects.filter(desired_phase=DesiredPhase.DELETED)
+    assert set(leaving.values_list("project_id", flat=True)) == {project.pk}
 
 
 def test_a_viewer_is_offered_no_act_and_may_do_none(acme, scene):

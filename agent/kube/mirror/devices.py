@@ -24,6 +24,11 @@ class Devices:
         self._slices: dict[str, Obj] = {}
         self._users: dict[str, tuple[str, ...]] = {}
         self._devices: list[Device] | None = None
+        self._on_node: dict[str, list[Device]] = {}
+        self._held: dict[tuple[str, str, str], set[str]] = {}
+        """Devices that claims show as theirs → the keys of those claims."""
+        self._unread: set[str] = set()
+        """Claims that are not understood and yet hold devices: nobody plans with them, so nothing offers those."""
         self._where: dict[tuple[str, str, str], str] = {}
         self._offers: tuple[DeviceSlice, ...] | None = None
         self._read: dict[str, DeviceClaim] = {}
@@ -66,13 +71,30 @@ class Devices:
 
     def on_claim(self, change: Change) -> list[str]:
         """The pods to look at again."""
+        shown = self._hold(change)
         _keep(self.claims, change)
         self._read.pop(change.key, None)
         self._claims = None
-        shown = {_key(result) for result in read.results_of(change.current)}
         own = [device for device, key in self.taken.items() if key == change.key]
         self.release(device for device in own if change.new is None or device in shown)
         return [uid for uid, keys in self._users.items() if change.key in keys]
+
+    def _hold(self, change: Change) -> set[tuple[str, str, str]]:
+        """Which devices the claim holds, or held when it went."""
+        for result in read.results_of(self.claims.get(change.key, {})):
+            holders = self._held.get(_key(result), set())
+            holders.discard(change.key)
+            if not holders:
+                self._held.pop(_key(result), None)
+        shown = {_key(result) for result in read.results_of(change.current)}
+        if change.new is not None:
+            for device in shown:
+                self._held.setdefault(device, set()).add(change.key)
+        unread = bool(shown) and change.new is not None and not _is_understood(change.new)
+        if unread or change.key in self._unread:
+            self._offers = None
+            (self._unread.add if unread else self._unread.discard)(change.key)
+        return shown
 
     def release(self, devices: Iterable[tuple[str, str, str]]) -> None:
         """No longer taken."""
@@ -87,6 +109,8 @@ class Devices:
             counts: dict[tuple[str, str, str], int] = {}
             tests = [(name, test) for name in sorted(self.classes) if (test := self._test(name)) is not None]
             for device in self._all():
+                if self._unread and not self._unread.isdisjoint(self._held.get(device.key, ())):
+                    continue
                 names = [name for name, test in tests if test(device)]
                 gpus = [name for name in names if is_gpu_class(name)]
                 for name in [*gpus[:1], *(name for name in names if not is_gpu_class(name))]:
@@ -132,9 +156,12 @@ class Devices:
         Raises ``NotUnderstood``."""
         wanted = read.wanted_of(claim)
         of_class = self._class_test(wanted)
-        used = {_key(result) for other in self.claims.values() for result in read.results_of(other)}
-        used |= {device for device, of in self.taken.items() if of != key}
-        free = [one for one in self._all() if one.node == node and one.key not in used and of_class(one)]
+        self._all()
+        free = [
+            device
+            for device in self._on_node.get(node, ())
+            if device.key not in self._held and self.taken.get(device.key, key) == key and of_class(device)
+        ]
         found: list[tuple[Wanted, Device]] = []
         for one in wanted:
             fits = read.test_of(one.selectors)
@@ -149,6 +176,9 @@ class Devices:
         if self._devices is None:
             self._devices = read.devices_of(self._slices.values())
             self._where = {device.key: device.node for device in self._devices}
+            self._on_node = {}
+            for device in self._devices:
+                self._on_node.setdefault(device.node, []).append(device)
         return self._devices
 
     def _class_test(self, wanted: Iterable[Wanted]) -> read.Test:
@@ -165,6 +195,14 @@ class Devices:
             return read.test_of(_selectors(self.classes[name]))
         except NotUnderstood:
             return None
+
+
+def _is_understood(claim: Obj) -> bool:
+    try:
+        read.wanted_of(claim)
+    except NotUnderstood:
+        return False
+    return True
 
 
 def _selectors(device_class: Obj) -> tuple[str, ...]:

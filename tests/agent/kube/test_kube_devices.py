@@ -8,7 +8,15 @@ import pytest
 
 from agent.domain.nodes import DeviceClaim, DeviceSlice
 from agent.kube.cache import Change, Store
-from agent.kube.convert.claims import NotUnderstood, allocation, device_claim_keys, devices_of, test_of, wanted_of
+from agent.kube.convert.claims import (
+    NotUnderstood,
+    allocation,
+    device_claim_keys,
+    devices_of,
+    results_of,
+    test_of,
+    wanted_of,
+)
 from agent.kube.mirror import Mirror
 from agent.kube.mirror.checking import rebuilt
 from agent.kube.mirror.devices import Devices
@@ -196,6 +204,38 @@ def test_what_was_taken_is_free_again_once_it_is_shown_or_gone():
         known.taken = {(DRIVER, "n1", "gpu-0"): "ns/a", (DRIVER, "n1", "gpu-1"): "ns/b"}
         known.on_claim(change)
         assert known.taken == {(DRIVER, "n1", "gpu-1"): "ns/b"}
+
+
+def test_devices_of_a_claim_that_is_not_understood_are_not_offered():
+    known = devices()
+    held = allocated(claim("odd"), known)
+    odd = claim("odd", adminAccess=True) | {"status": held["status"]}
+    steps = ((None, odd, 1), (odd, claim("odd", adminAccess=True), 2), (None, odd, 1), (odd, None, 2))
+    for old, new, count in steps:
+        known.on_claim(Change("ns/odd", old, new))
+        assert [offer.count for offer in known.offers()] == [count]
+
+
+def test_choosing_looks_at_the_devices_of_one_node_and_at_no_other_claims(monkeypatch):
+    known = devices(slices=tuple(slice_of(f"n{index}", 8) for index in range(20)))
+    for index in range(20):
+        known.on_claim(Change(f"ns/c{index}", None, allocated(claim(f"c{index}"), known, f"n{index}")))
+    tested: list[str] = []
+    results = results_of
+    monkeypatch.setattr("agent.kube.convert.claims.results_of", lambda obj: tested.append("claim") or results(obj))
+    monkeypatch.setattr(known, "_class_test", lambda wanted: lambda device: tested.append(device.node) or True)
+    assert [device.name for _, device in known.choose(claim("x"), "n3") or ()] == ["gpu-1"]
+    assert set(tested) == {"n3"} and len(tested) == 7
+
+
+def test_a_device_is_free_again_once_its_claim_gave_it_back_or_is_gone():
+    for after in (claim("a"), None):
+        known = devices()
+        held = allocated(claim("a", 2), known)
+        known.on_claim(Change("ns/a", None, held))
+        assert known.choose(claim("b"), "n1") is None
+        known.on_claim(Change("ns/a", held, after))
+        assert len(known.choose(claim("b", 2), "n1") or ()) == 2
 
 
 @pytest.mark.parametrize(

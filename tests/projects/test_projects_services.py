@@ -1,10 +1,13 @@
 """What a project does in the cluster: documents, quotas in new pools, reports, access rules, and its end."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from access.services.bootstrap import system_actor
 from agent.wire.reports import ProjectReport, QueueReport
 from clusters.models import Cluster
+from link.models import Cluster as Mailbox
 from link.models import Desired
 from projects import tasks
 from projects.models import Department, Project
@@ -21,7 +24,7 @@ from projects.services.departments import UpdateOrgUnit
 from projects.services.reports import add_node_pools, open_cluster
 from runai_cp.lib.errors import Conflict
 from tests.conftest import Home, grant
-from tests.fixtures_rooms import connect, documents, make_project, make_workload, node_report, take, tell
+from tests.fixtures_rooms import connect, documents, make_cluster, make_project, make_workload, node_report, take, tell
 from workloads.models import Workload
 from workloads.services import withdraw_project
 
@@ -193,3 +196,27 @@ def test_what_is_going_is_not_published_again(project: Project) -> None:
     delete_project(actor=system_actor(), project=project)
     tasks.republish()
     assert documents(project.cluster)["project/team-a"] is None
+
+
+def test_documents_again_lock_projects_before_departments(project: Project) -> None:
+    """As a save does: the department alone for its own document, then the batch and the department."""
+    with CaptureQueriesContext(connection) as seen:
+        tasks.republish()
+    locks = [sql["sql"].partition(' FROM "')[2].partition('"')[0] for sql in seen if "FOR UPDATE OF" in sql["sql"]]
+    assert locks == [f"projects_{name}" for name in ("department", "project", "department")]
+
+
+def test_a_department_that_cannot_be_published_keeps_no_other_from_its_turn(project: Project) -> None:
+    other = make_project(make_cluster("beta"), "late")
+    Department.objects.update(scheduling_rules={"trainingJobTimeLimitSeconds": 60})
+    Mailbox.objects.filter(pk=project.cluster_id).update(state="removed")
+    tasks.republish()
+    assert documents(other.cluster)["project/late"]["spec"]["schedulingRules"]
+
+
+def test_a_cluster_in_safe_mode_gets_no_documents_again(project: Project) -> None:
+    before = documents(project.cluster)
+    Project.objects.update(node_types={"training": ["dgx"]})
+    Cluster.objects.update(safe_mode=True)
+    tasks.republish()
+    assert documents(project.cluster) == before

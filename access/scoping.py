@@ -44,7 +44,7 @@ def _read(request: HttpRequest) -> Chosen:
         if "scope" in request.session:
             del request.session["scope"]
         return Chosen()
-    if wanted and wanted.isdigit():
+    if wanted and wanted.isascii() and wanted.isdigit() and len(wanted) < 19:
         row = visible_scopes(request.actor).filter(pk=int(wanted), kind__in=KINDS).first()  # type: ignore[attr-defined]
         path = row.path if row else ""
         if path and request.session.get("scope") != path:

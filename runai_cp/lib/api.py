@@ -4,6 +4,7 @@ Errors are ``{code, message, details}`` of the public API with the members of RF
 """
 
 import logging
+import re
 from typing import Any, ClassVar
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -17,6 +18,8 @@ from runai_cp.lib.errors import DomainError, FieldError, Invalid, NotAllowed, No
 
 log = logging.getLogger(__name__)
 PROBLEM = "application/problem+json"
+_HALF = re.compile("[\ud800-\udfff]")
+"""JSON spells what no UTF-8 can hold."""
 
 
 class ApiView(APIView):
@@ -43,12 +46,15 @@ def choice(request: Request, name: str, allowed: tuple[str, ...], default: str) 
 
 
 def _refuse_nul(value: Any, depth: int = 0) -> None:
-    """Raises ``Invalid`` for a NUL in any text of the body: the database has none; or for nesting too deep."""
+    """Raises ``Invalid`` for a NUL or half a surrogate pair in any text of the body: the database has none of these;
+    or for nesting too deep."""
     if depth > 40:
         raise Invalid(message="The body nests more than 40 levels deep.")
     if isinstance(value, str):
         if "\x00" in value:
             raise Invalid(message="The body must not hold NUL characters.")
+        if _HALF.search(value):
+            raise Invalid(message="The body must not hold half a surrogate pair, such as \\ud800 alone.")
     elif isinstance(value, dict):
         for key, item in value.items():
             _refuse_nul(key, depth + 1)

@@ -93,7 +93,8 @@ class Listing:
     _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        names = "|".join(sorted((re.escape(name) for name in self.fields), key=len, reverse=True)) or "(?!)"
+        known = (re.escape(name) for name, item in self.fields.items() if item.filterable)
+        names = "|".join(sorted(known, key=len, reverse=True)) or "(?!)"
         operators = "|".join(re.escape(item) for item in OPERATORS)
         object.__setattr__(self, "_pattern", re.compile(rf"(?:^|,)({names})({operators})"))
 
@@ -118,6 +119,9 @@ class Listing:
         return query
 
     def _filters(self, text: str, errors: list[FieldError]) -> list[Filter]:
+        if "\x00" in text:
+            errors.append(FieldError("filterBy", "must not hold a NUL character"))
+            return []
         # A comma inside a value looks like the separator: split only where a known field and an operator follow.
         hits = list(self._pattern.finditer(text))
         if not hits or hits[0].start() != 0:
@@ -212,7 +216,7 @@ def _integer(
     params: Mapping[str, Any], name: str, default: int, low: int, high: int | None, errors: list[FieldError]
 ) -> int:
     text = str(params.get(name, "") or default)
-    number = int(text) if text.isascii() and text.lstrip("-").isdigit() and len(text) <= 15 else None
+    number = int(text) if re.fullmatch(r"-?[0-9]{1,15}", text) else None
     if number is None or number < low or (high is not None and number > high):
         allowed = f"{low} to {high}" if high is not None else f"at least {low}"
         errors.append(FieldError(name, f"must be a whole number, {allowed}", text, allowed))

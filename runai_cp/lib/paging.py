@@ -52,6 +52,6 @@ class Pages:
 
 def pages(total: int, raw: str | None, size: int = SIZE) -> Pages:
     """A page number that is no number is the first page; one past the end is the last."""
-    number = int(raw) if raw and raw.isdigit() and len(raw) < 9 else 1
+    number = int(raw) if raw and raw.isascii() and raw.isdigit() and len(raw) < 9 else 1
     last = max(1, -(-total // size))
     return Pages(total, max(1, min(number, last)), size)

@@ -97,7 +97,19 @@ def test_a_text_filter_of_the_menu_becomes_a_chip(acme):
 
 
 @pytest.mark.parametrize(
-    "query", ["f=nothing%3D%3D1", "f=lastLogin%3D%3Dyesterday", "sort=nothing", "page=-3", "q=%00", "columns=x,y"]
+    "query",
+    [
+        "f=nothing%3D%3D1",
+        "f=lastLogin%3D%3Dyesterday",
+        "f=type%3D%3Dx",
+        "f=username%3D%40%00",
+        "sort=nothing",
+        "page=-3",
+        "page=²",
+        "scope=²",
+        "q=%00",
+        "columns=x,y",
+    ],
 )
 def test_a_wrong_address_is_a_page_that_says_so(acme, query):
     assert acme.browser().get(f"/access/users/?{query}").status_code == 200

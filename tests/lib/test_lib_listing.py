@@ -6,8 +6,16 @@ from django.http import QueryDict
 from access.models import User
 from runai_cp.lib.errors import Invalid
 from runai_cp.lib.listing import Field, Filter, Listing
+from runai_cp.lib.paging import pages
 
-LISTING = Listing(fields={"name": Field("email"), "clusterId": Field("id"), "phase": Field("name", sortable=False)})
+LISTING = Listing(
+    fields={
+        "name": Field("email"),
+        "clusterId": Field("id"),
+        "phase": Field("name", sortable=False),
+        "made": Field("created_at", filterable=False),
+    }
+)
 
 
 def parse(text):
@@ -32,7 +40,9 @@ def test_filters_are_read_as_the_public_clients_write_them(text, filters):
     assert parse(text).filters == filters
 
 
-@pytest.mark.parametrize("text", ["filterBy=shoe==1", "filterBy=name", "filterBy=name~x"])
+@pytest.mark.parametrize(
+    "text", ["filterBy=shoe==1", "filterBy=name", "filterBy=name~x", "filterBy=made==x", "filterBy=name==a,made==x"]
+)
 def test_an_unknown_field_or_operator_names_what_is_allowed(text):
     with pytest.raises(Invalid) as caught:
         parse(text)
@@ -47,6 +57,17 @@ def test_sort_fields_are_found_as_enum_names_too(sort):
 def test_a_field_that_cannot_sort_says_so():
     with pytest.raises(Invalid, match="sortBy"):
         parse("sortBy=phase")
+
+
+@pytest.mark.parametrize("text", ["filterBy=name=@%00", "filterBy=name=@%00&filterBy=phase==a", "limit=--5", "limit=²"])
+def test_what_no_database_takes_is_refused(text):
+    with pytest.raises(Invalid):
+        parse(text)
+
+
+@pytest.mark.parametrize(("raw", "number"), [("2", 2), ("²", 1), ("9", 3), ("-1", 1), (None, 1)])
+def test_a_page_is_one_of_those_there_are(raw, number):
+    assert pages(140, raw).number == number
 
 
 @pytest.mark.services

@@ -189,8 +189,15 @@ class Asked:
         return list(found[page.offset : page.offset + page.size]), page
 
     def chunks(self, rows: "QuerySet[Any]") -> Iterator[list[Any]]:
-        """All matches by the thousand, by keyset: what is written meanwhile neither repeats nor skips a row."""
+        """All matches by the thousand, by keyset: what is written meanwhile neither repeats nor skips a row.
+
+        A value of the wrong type matches nothing, as on the page: the file has begun when the rows are read.
+        """
         listing, cursor, sent = self.table.listing, "", 0
+        try:
+            listing.filtered(rows, self.query)
+        except Invalid:
+            return
         while sent < EXPORT_MOST:
             query = ListQuery(
                 filters=self.query.filters,

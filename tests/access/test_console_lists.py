@@ -77,6 +77,10 @@ def test_a_cell_is_no_formula(acme):
     assert [row["name"] for row in found] == ["'=cmd|'/c calc'!A1"]
 
 
+def test_a_file_of_a_value_of_the_wrong_type_is_empty_as_the_page_is(acme):
+    assert json.loads(text(acme.browser().get("/access/users/?f=isLocal%3D%3Dmaybe&export=json"))) == []
+
+
 def test_a_file_holds_nothing_of_the_other_tenant(acme, globex):
     with tenant_context(globex.tenant):
         create_user(actor=system_actor(), email="dora@example.test", password=PASSWORD)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any
 
 import structlog
@@ -198,8 +199,17 @@ class Workloads:
             return NOTHING if await self._is_mine(obj) else _taken(obj)
         except (Invalid, Forbidden, NotFound) as error:
             return Refusal(error.message, isinstance(error, Invalid))
-        self._made[key] = time.monotonic()
+        self._note_made(key)
         return NOTHING
+
+    def _note_made(self, key: tuple[str, str, str]) -> None:
+        """And forget those of so long ago that they count no more: some kinds are never seen, and a watch may be
+        quicker than the answer."""
+        moment = time.monotonic()
+        self._made.pop(key, None)
+        self._made[key] = moment  # the latest is the last
+        for old in list(takewhile(lambda one: moment - self._made[one] >= SEEN_WITHIN_S, self._made)):
+            del self._made[old]
 
     def _store_of(self, kind: str) -> Store | None:
         ways_in = {"Ingress": self._ingresses, "HTTPRoute": self._routes}

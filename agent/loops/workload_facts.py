@@ -37,7 +37,7 @@ class Facts:
         self._pods_of: dict[str, dict[str, PodFacts]] = {}
         self._groups_of: dict[str, dict[str, Obj]] = {}
         self._on_node: dict[str, set[str]] = {}
-        """Node → uids of Workloads that have had pods there, until the node is looked at and has none."""
+        """Node → uids of Workloads that have pods there."""
         self._nodes: Store = informers.store(NODE)
         self._facts_of_node: dict[str, NodeFacts] = {}
         informers.store(POD).on_change(self._pod_changed)
@@ -73,7 +73,10 @@ class Facts:
             return
         name, namespace = change.current["metadata"]["name"], change.current["metadata"]["namespace"]
         if change.new is None:
+            before = self._pods_of.get(owner["uid"], {}).get(name)
             _drop(self._pods_of, owner["uid"], name)
+            if before is not None and before.node:
+                self._left(owner["uid"], before.node)
         else:
             facts = pod_facts(change.new)
             if self._pods_of.get(owner["uid"], {}).get(name) == facts:
@@ -113,6 +116,14 @@ class Facts:
         for uid in there:
             if (workload := self._workload(uid)) is not None:
                 self._enqueue(*workload)
+
+    def _left(self, uid: str, node: str) -> None:
+        """A pod of that Workload is gone from there. Nodes may tell nothing for days: they are not waited for."""
+        there = self._on_node.get(node, set())
+        if not self._has_pod_on(uid, node):
+            there.discard(uid)
+        if not there:
+            self._on_node.pop(node, None)
 
     def _has_pod_on(self, uid: str, node: str) -> bool:
         return any(pod.node == node for pod in self._pods_of.get(uid, {}).values())

@@ -128,6 +128,27 @@ async def test_a_pod_that_was_deleted_before_its_making_was_answered_is_made_aga
         await _until(lambda: bool(kube.all(POD)))
 
 
+async def test_workloads_that_are_gone_leave_nothing_in_memory(monkeypatch):
+    monkeypatch.setattr(reconcile_workload, "SEEN_WITHIN_S", 0.0)
+    keys = {"type": "distributed", "framework": "MPI", "workers": 2, "sshAuthMountPath": "/keys"}
+    kube = FakeKube(project(), namespace("runai-vision"))
+    async with operating(kube) as operator:
+        known, facts = operator.workloads, operator.workloads._facts
+        for _ in range(3):
+            await kube.create(workload(**keys))
+            await _until(lambda: len(kube.all(POD)) == 2)
+            for pod in kube.all(POD):
+                kube.seed(pod | {"spec": pod["spec"] | {"nodeName": "n1"}})
+            await _until(lambda: facts._on_node)
+            await kube.delete(WORKLOAD, "hello", "runai-vision")
+            await _until(lambda: not len(known.workloads))
+            for pod in kube.all(POD):
+                await kube.delete(POD, pod["metadata"]["name"], "runai-vision")
+            await _until(lambda: not facts._pods_of)
+        assert facts._on_node == {}
+        assert len(known._made) <= 1, "what was made last is enough to remember"
+
+
 async def test_requests_of_a_workload_in_a_burst():
     """Its pod is made and its status is written once: nothing is read, and nothing said that a better word follows."""
     count = 3 * BURST

@@ -43,7 +43,8 @@ class Mistakes:
         """``stores`` by kind. ``unstored(key)``: the manifest of a group that is not stored yet and must be to carry a
         condition. ``tell(obj, kind, reason)`` makes an Event."""
         self._kube, self._stores, self._unstored, self._tell = kube, stores, unstored, tell
-        self._found: Mapping[str, Reason] = {}
+        self._found: Mapping[str, Reason] | None = None
+        """None before the first cycle: until then nobody knows what is wrong, and what the things say stays."""
         self._told: dict[str, str] = {}
         self._marked: set[str] = set()
         self._tried: dict[str, tuple[float, str]] = {}
@@ -61,9 +62,9 @@ class Mistakes:
 
     def take(self, found: Mapping[str, Reason]) -> None:
         """Of kinds without a store nothing is said."""
-        self._found = {key: why for key, why in found.items() if _kind(key) in self._stores}
+        mine = self._found = {key: why for key, why in found.items() if _kind(key) in self._stores}
         for kept in (self._told, self._tried):
-            for key in kept.keys() - self._found.keys() - self._marked:
+            for key in kept.keys() - mine.keys() - self._marked:
                 del kept[key]
 
     @property
@@ -84,6 +85,8 @@ class Mistakes:
 
     def _differing(self) -> Iterator[tuple[str, Obj | None, Reason | None]]:
         """What to write: the object (None: it must be stored first) and the reason (None: take the condition off)."""
+        if self._found is None:
+            return
         for key, reason in self._found.items():
             obj = self._object(key)
             if obj is not None:

@@ -6,9 +6,13 @@ import asyncio
 
 import pytest
 
+from agent.domain.reasons import reason
+from agent.kube.cache import Store
 from agent.kube.errors import ServerFailed
 from agent.kube.protocol import Obj
 from agent.kube.resources import EVENT, NODE, POD, POD_GROUP, QUEUE, Resource
+from agent.loops import wording
+from agent.loops.mistakes import Mistakes
 from agent.loops.wording import INPUT
 from tests.agent.fake_kube import FakeKube
 from tests.agent.loops.scheduling import group, node, placed, pod, queue, scheduling, told, until
@@ -86,6 +90,19 @@ async def test_a_mistake_that_is_mended_is_taken_off():
         await until(lambda: not said(kube, NODE))
     kinds = [one["type"] for one in kube.all(NODE)[0]["status"]["conditions"]]
     assert kinds == ["Ready"]
+
+
+async def test_before_the_first_cycle_no_condition_is_taken_off():
+    """After a takeover the things say what the leader before found; this one has judged nothing yet."""
+    marked = node()
+    found = reason("Unexpected", field="a", given="b", expected="c", done="d")
+    marked["status"]["conditions"].append(wording.input_condition(found, 0.0))
+    store = Store()
+    store.put(marked)
+    mistakes = Mistakes(FakeKube(), {"node": store}, unstored=lambda _: None, tell=lambda *_: None)
+    assert not mistakes.some and mistakes.due(60) == []
+    mistakes.take({})
+    assert mistakes.some
 
 
 async def test_pods_whose_owner_cannot_be_read_say_so():

@@ -22,6 +22,8 @@ from runai_cp.lib.htmx import render_page
 
 MAX_CELLS = 30_000
 MAX_BYTES = 4 << 20
+MAX_KEY = 11
+"""Characters of a row key: a letter, and a number that the database can hold."""
 RESOURCES = (("gpu", "GPU"), ("cpu", "CPU"), ("memory", "Memory"))
 PARTS = (("deserved", "Quota"), ("limit", "Limit"), ("weight", "Over-quota weight"))
 
@@ -92,13 +94,13 @@ def read_changes(actor: Actor, request: HttpRequest) -> tuple[Cluster, tuple[Uni
     items = data.get("units")
     if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
         raise Invalid(FieldError("units", "must be a list of rows with changed cells", None))
-    if sum(len(item.get("cells") or ()) for item in items) > MAX_CELLS:
+    if sum(len(cells) for item in items if isinstance(cells := item.get("cells"), list)) > MAX_CELLS:
         raise Invalid(FieldError("units", f"at most {MAX_CELLS} cells at once", None))
-    rows = _rows(actor, cluster, [str(item.get("unit")) for item in items])
+    rows = _rows(actor, cluster, [_text(item.get("unit")) for item in items])
     pools = {pool.pk: pool for pool in NodePool.objects.filter(cluster=cluster).present()}
     found: dict[str, UnitCells] = {}
     for item in items:
-        key = str(item.get("unit"))
+        key = _text(item.get("unit"))
         if key not in rows:
             raise NotFound(f"The row {key} is not there any more; reload the grid.")
         found[key] = UnitCells(rows[key], _version(item.get("version")), tuple(_cells(item.get("cells"), pools)))
@@ -110,7 +112,7 @@ def _body(request: HttpRequest) -> dict[str, Any]:
         raise Invalid(FieldError("units", f"at most {MAX_BYTES} bytes", None))
     try:
         data = json.loads(request.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Invalid(FieldError("body", "must be JSON", None)) from error
     if not isinstance(data, dict):
         raise Invalid(FieldError("body", "must be an object", None))
@@ -119,7 +121,7 @@ def _body(request: HttpRequest) -> dict[str, Any]:
 
 def _cluster(actor: Actor, value: object) -> Cluster:
     try:
-        found = Cluster.objects.visible_to(actor).with_name().filter(pk=uuid.UUID(str(value))).first()
+        found = Cluster.objects.visible_to(actor).with_name().filter(pk=uuid.UUID(_text(value))).first()
     except ValueError:
         found = None
     if found is None:
@@ -130,7 +132,8 @@ def _cluster(actor: Actor, value: object) -> Cluster:
 def _rows(actor: Actor, cluster: Cluster, keys: list[str]) -> dict[str, Department | Project]:
     found: dict[str, Department | Project] = {}
     for model, letter in ((Department, "d"), (Project, "p")):
-        ids = [int(key[1:]) for key in keys if key[:1] == letter and key[1:].isascii() and key[1:].isdigit()]
+        numbers = [key[1:] for key in keys if key[:1] == letter and len(key) <= MAX_KEY]
+        ids = [int(number) for number in numbers if number.isascii() and number.isdigit()]
         rows = model.objects.visible_to(actor).filter(cluster=cluster, pk__in=[n for n in ids if n < 2**31])
         for row in rows.with_names():
             found[f"{letter}{row.pk}"] = row
@@ -139,7 +142,7 @@ def _rows(actor: Actor, cluster: Cluster, keys: list[str]) -> dict[str, Departme
 
 def _version(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Invalid(FieldError("version", "must be the version of the row that was read", value))
+        raise Invalid(FieldError("version", "must be the version of the row that was read", None))
     return value
 
 
@@ -148,9 +151,19 @@ def _cells(value: object, pools: dict[int, NodePool]) -> list[Cell]:
         raise Invalid(FieldError("cells", "must be a list", None))
     found: dict[tuple[int, str], Cell] = {}
     for item in value:
-        pool = pools.get(item.get("pool")) if isinstance(item, dict) else None
-        sheet = SHEETS.get(str(item.get("sheet"))) if isinstance(item, dict) else None
+        number = item.get("pool") if isinstance(item, dict) else None
+        pool = pools.get(number) if isinstance(number, int) else None
+        sheet = SHEETS.get(_text(item.get("sheet"))) if isinstance(item, dict) else None
         if pool is None or sheet is None:
             raise Invalid(FieldError("cells", "a node pool that is not there any more; reload the grid", None))
-        found[pool.pk, sheet.key] = Cell(pool, sheet, str(item.get("value"))[:64], str(item.get("was"))[:64])
+        found[pool.pk, sheet.key] = Cell(pool, sheet, _text(item.get("value")), _text(item.get("was")))
     return list(found.values())
+
+
+def _text(value: object) -> str:
+    """What a cell or a name says; of a list or an object ``?``, which nothing allows: an empty cell would mean its
+    default. A lone surrogate could not be shown again.
+    """
+    if isinstance(value, (list, dict)):
+        return "?"
+    return str(value)[:64].encode(errors="replace").decode()

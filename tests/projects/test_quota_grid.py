@@ -176,6 +176,7 @@ def test_safe_mode_refuses_a_save(acme, tree):
         b"{}",
         b'{"cluster": "x", "units": []}',
         b'{"cluster": null, "units": [1]}',
+        b"[" * 100_000,
         b'{"cluster": "00000000-0000-0000-0000-000000000000", "units": [{}]}',
     ],
 )
@@ -183,6 +184,29 @@ def test_safe_mode_refuses_a_save(acme, tree):
 def test_bodies_that_no_grid_sends_are_refused(acme, tree, path, body):
     answer = acme.browser().post(path, body, content_type="application/json")
     assert answer.status_code in (404, 422)
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("cells", 5),
+        ("cells", [{"pool": [], "sheet": "gpu.deserved", "value": "1"}]),
+        ("cells", [[]]),
+        ("unit", "p" + "9" * 5000),
+        ("unit", "p\ud800"),
+        ("version", []),
+    ],
+)
+@pytest.mark.parametrize("path", [SAVE, PREVIEW])
+def test_a_part_of_another_kind_is_refused(acme, tree, path, where, value):
+    body = cells(tree, p_vision=("gpu.deserved", "6"))
+    body["units"][0][where] = value
+    assert send(acme.browser(), path, body).status_code in (404, 422)
+
+
+@pytest.mark.parametrize("value", [[[1]], "\ud800"])
+def test_a_value_that_cannot_be_one_is_refused(acme, tree, value):
+    assert send(acme.browser(), SAVE, cells(tree, p_vision=("rank", value))).status_code == 422
 
 
 def test_a_preview_answers_in_words_and_writes_nothing(acme, tree):

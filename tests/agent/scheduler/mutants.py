@@ -78,16 +78,21 @@ EQUAL = {
     ("victims.py", "root.active <= root.minimum"): "a short cut: the long way finds the same batch",
     ("victims.py", "root.active <= root.minimum or root.active == 1"): "a short cut: the long way finds the same batch",
     ("victims.py", "root.active == 1"): "a short cut: the long way finds the same batch",
-    ("victims.py", "self._dead.get(queue, 0) + 1"): "when dead entries are swept away",
+    ("victims.py", "self._dead.get(batch.job.queue, 0) + 1"): "when dead entries are swept away",
     ("victims.py", "dead > len(line) // 2"): "when dead entries are swept away",
+    ("victims.py", "self._stamps.get(queue, 0) + 1"): "any number that was not used yet will do",
+    (
+        "foresight.py",
+        "victim < (queue_key(mine, mine.allocated, more, totals), mine.index)",
+    ): "siblings differ in rank, so they are never equal",
     ("order.py", "self._version.get(queue, 0) + 1"): "any number that was not used yet will do",
     ("order.py", "part > largest"): "the largest is the same",
     ("order.py", "largest > 0.0"): "nothing is nothing either way",
+    ("order.py", "self._left > 1"): "a key that nobody is compared by",
+    ("order.py", "self._left -= 1"): "a short cut for the last: comparing it with nobody finds it too",
     ("order.py", "older > younger"): "names differ, so they are never equal",
     ("order.py", "older < younger"): "names differ, so they are never equal",
-    ("order.py", "self._left -= 1"): "a short cut for the last: comparing it with nobody finds it too",
     ("order.py", "self._seen < len(charges)"): "reading nothing changes nothing",
-    ("order.py", "len(heap) > depth"): "keeping as many as there are keeps all",
 }
 """Changes that make no difference, and why; they are not counted."""
 

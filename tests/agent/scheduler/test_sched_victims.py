@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent.domain.groups import SubGroup
 from agent.domain.pods import Request
 from agent.domain.queues import Queue, Share
 from agent.scheduler.intake import take_in
@@ -234,3 +235,56 @@ def test_the_queue_of_lower_priority_gives_first(x, y, first):
     session = session_of(cluster)
     walk = VictimWalk(VictimIndex(session, session.jobs.values()), list(session.queues.values()), TOTALS, anyone)
     assert walk.pop().job.group.name[0] == first
+
+
+def test_surplus_leaves_before_what_gangs_need_and_what_is_short_leaves_last():
+    """Oldest first: an elastic gang, one with just what it needs, one of two groups of which only one runs."""
+    cluster = Cluster().node("n1").queue("q", 9).job("elastic", "q", pods=3, least=2, on="n1")
+    cluster.job("gang", "q", pods=2, on="n1")
+    halves = SubGroup("root", children=(SubGroup("one", 1), SubGroup("two", 1)))
+    cluster.job("short", "q", pods=2, root=halves, subgroups=["one", "two"], on=["n1"])
+    session = session_of(cluster)
+    line = VictimIndex(session, session.jobs.values()).line(session.queues["q"])
+    expected = [("elastic", 1), ("gang", 2), ("elastic", 2), ("short", 1)]
+    assert [(batch.job.group.name, len(batch.tasks)) for batch in line] == expected
+
+
+def test_pods_that_leave_together_count_together():
+    session = session_of(Cluster().node("n1").queue("q", 9).job("gang", "q", pods=2, on="n1"))
+    assert VictimIndex(session, session.jobs.values()).largest(session.queues["q"]) == 2000
+
+
+def test_jobs_that_stay_are_not_looked_at_again():
+    session = session_of(Cluster().node("n1").queue("q", 9).job("a", "q", on="n1").job("b", "q", on="n1"))
+    index, owner = VictimIndex(session, session.jobs.values()), session.queues["q"]
+    before = list(index.line(owner))
+    index.forget_absent(session.jobs)
+    index.renew(session.jobs.values())
+    assert all(now is then for now, then in zip(index.line(owner), before, strict=True))
+
+
+def test_what_may_not_be_taken_is_passed_over_under_a_department():
+    cluster = Cluster().node("n1").queue("d").queue("x", parent="d").queue("y", parent="d")
+    cluster.job("small", "x", on="n1").job("large", "x", gpus=3, on="n1").job("y0", "y", gpus=2, on="n1")
+    session = session_of(cluster)
+    index = VictimIndex(session, session.jobs.values())
+    walk = VictimWalk(index, [session.queues["d"]], TOTALS, lambda batch: batch.job.group.name != "large")
+    assert sorted(walk.pop().job.group.name for _ in range(2)) == ["small", "y0"]
+    assert walk.pop() is None
+
+
+def test_a_job_that_waits_again_takes_part_in_the_order():
+    session = session_of(Cluster().node("n1").queue("a").queue("b").job("a0", "a", gpus=4).job("b0", "b"))
+    for state in session.queues.values():
+        state.set_fair_share((9000, 9000, 9 << 30))
+    line = JobQueue(session, lines_of(session.jobs.values()), TOTALS, 100)
+    first = line.pop()
+    line.push(first)
+    assert [first.group.name, line.pop().group.name, line.pop().group.name] == ["b0", "b0", "a0"]
+
+
+@pytest.mark.parametrize("dismissed", [True, False])
+def test_a_job_alone_can_be_dismissed(dismissed):
+    session = session_of(Cluster().node("n1").queue("a").job("a0", "a"))
+    line = JobQueue(session, lines_of(session.jobs.values()), TOTALS, 100, dismiss=lambda job: dismissed)
+    assert (line.pop() is None) is dismissed

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import shlex
+from pathlib import PurePosixPath
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -28,6 +29,7 @@ PUBLIC = ("authorized_keys", "known_hosts", "config")
 FOR_ANY = "_any"
 """Ends the name of a private key's copy for users other than root."""
 _PRIVATE_MODE, _PUBLIC_MODE = 0o600, 0o644
+_ROOTS_HOME = PurePosixPath("/", "root")
 
 
 def uses_ssh(view: WorkloadView) -> bool:
@@ -118,7 +120,7 @@ def pod_context(view: WorkloadView) -> Object:
     given = view.spec.security
     context = security.pod_context(given)
     user = given.run_as_uid if given is not None else None
-    if uses_ssh(view) and (user == 0 or (user is None and _path(view).startswith("/root/"))):
+    if uses_ssh(view) and (user == 0 or (user is None and PurePosixPath(_path(view)).is_relative_to(_ROOTS_HOME))):
         context.pop("fsGroup", None)
     return context
 

@@ -6,7 +6,7 @@ import base64
 import os
 import shutil
 import subprocess
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -18,6 +18,7 @@ from agent.wire.objects import WorkloadSpec
 from tests.agent.fake_kube import FakeKube
 from tests.agent.operator.operating import namespace, operating, project, workload
 
+HOME = str(PurePosixPath("/", "root", ".ssh"))
 PATH = "/keys/.ssh"
 MPI = {"type": "distributed", "framework": "MPI", "workers": 3, "sshAuthMountPath": PATH}
 
@@ -96,7 +97,7 @@ async def test_the_launcher_waits_for_all_workers_and_lists_them_alone():
 
 @pytest.mark.parametrize(
     ("path", "user", "group"),
-    [("/root/.ssh", None, None), (PATH, 0, None), (PATH, None, 7), (PATH, 1000, 7), ("/root/.ssh", 1000, 7)],
+    [(HOME, None, None), (PATH, 0, None), (PATH, None, 7), (PATH, 1000, 7), (HOME, 1000, 7)],
 )
 async def test_no_group_may_read_the_keys_where_root_calls_ssh(path, user, group):
     """The kubelet opens the files of a Secret to ``fsGroup``; ssh refuses a key of its own user's that others read."""

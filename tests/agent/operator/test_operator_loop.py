@@ -233,7 +233,9 @@ async def test_an_operator_that_starts_again_does_nothing_when_all_is_done():
     before = kube.calls.copy()
     async with operating(kube) as operator:
         await operator.settle()
-    writes = {call: n for call, n in (kube.calls - before).items() if call[0] in ("create", "patch", "apply", "delete")}
+    changing = ("create", "patch", "apply", "delete")
+    writes = {call: n for call, n in (kube.calls - before).items() if call[0] in changing}
+    writes.pop(("create", "SelfSubjectRulesReview"), None)  # a question: the API server stores nothing
     assert writes == {}
 
 

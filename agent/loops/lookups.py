@@ -103,7 +103,12 @@ class Lookups:
         affected: set[str] = set()
         for need in unknown:
             affected |= wanted.get(need, set())
-        self._tell(affected)
+        self._tell(affected | self._answered())
+
+    def _answered(self) -> set[str]:
+        """Pods nobody has told yet although all they name is known: others named it before them."""
+        needs = self._mirror.needs
+        return {uid for uid in self._mirror.demand.unresolved if self._exists.keys() >= set(needs.of(uid))}
 
     async def _object(self, need: Need) -> None:
         kind, namespace, name = need

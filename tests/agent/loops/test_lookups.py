@@ -1,4 +1,4 @@
-"""Owners that pods are grouped by: one that cannot be read keeps nobody else waiting; on a Kubernetes in memory."""
+"""Owners and objects that pods name: nobody waits for another's answer; on a Kubernetes in memory."""
 
 from __future__ import annotations
 
@@ -41,3 +41,20 @@ async def test_an_owner_that_is_not_answered_for_keeps_no_other_waiting():
         await kube.create(owned("g", "good"))
         await until(lambda: "g" in placed(kube))
         assert kube.calls["bad", "Job"] == 3
+
+
+def reading(name: str, config_map: str, gpus: int) -> Obj:
+    made = pod(name, gpus=gpus)
+    made["spec"]["volumes"] = [{"name": "v", "configMap": {"name": config_map}}]
+    return made
+
+
+async def test_a_pod_that_names_what_is_known_already_does_not_wait_for_it():
+    kube = FakeKube(node(gpus=8), queue())
+    await kube.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "hosts", "namespace": "ns"}})
+    async with scheduling(kube):
+        await kube.create(reading("too-large", "hosts", 9))
+        await until(lambda: kube.calls["get", "ConfigMap"])
+        await asyncio.sleep(0.05)
+        await kube.create(reading("later", "hosts", 1))
+        await until(lambda: "later" in placed(kube))

@@ -142,6 +142,8 @@ FACTS = [
     "field",
     "given",
     "allowed",
+    "expected",
+    "done",
     "name",
     "devices",
     "taint",

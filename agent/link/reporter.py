@@ -99,6 +99,9 @@ class Reporter:
 
     def _config_changed(self, change: Change) -> None:
         self._mark("Cluster", self._cluster_id)
+        self._follow_pool_label()
+
+    def _follow_pool_label(self) -> None:
         if self._pool_label() != self._pooled_by:
             self._pooled_by = self._pool_label()
             self._mark_all("Node", NODE)
@@ -145,6 +148,7 @@ class Reporter:
 
     def flush(self, outbox: Outbox) -> None:
         """Turn all marks into reports. Nodes first: they decide which devices their pods hold."""
+        self._follow_pool_label()  # the configuration has a watch of its own, which may be later than ours
         marks, self._dirty = self._dirty, {}
         self.changed.clear()
         rules = sorted((node_pool_of(obj)[1] for obj in self._stores[NODE_POOL]), key=lambda rule: rule.name)

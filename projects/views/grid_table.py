@@ -78,8 +78,8 @@ def table(request: HttpRequest, cluster: Cluster, sheet: Sheet) -> Table:
     order = _order(departments, projects, words)
     page = pages(len(order), request.GET.get("page"), ROWS)
     shown = order[page.offset : page.offset + page.size]
-    keys = {key for _, key in shown} | {f"d{pk}" for pk, _ in shown}
-    found = _units(keys)
+    found = _units({key for _, key in shown} | {f"d{pk}" for pk, _ in shown})
+    shown = [item for item in shown if item[1] in found and f"d{item[0]}" in found]  # others were deleted meanwhile
     pools = list(NodePool.objects.filter(cluster=cluster).present().order_by("pk").values_list("pk", "name"))
     values = _values(sheet, found)
     sums = _sums(sheet, [unit.pk for unit in found.values() if not unit.department])

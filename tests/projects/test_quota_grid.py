@@ -1,6 +1,7 @@
 """The quota grid: sheets and cells first, then a save of many rows, then its pages."""
 
 import json
+import re
 
 import pytest
 from django.db import connection
@@ -16,6 +17,7 @@ from projects.models import Department, Project, Quota
 from projects.quotas import QuotaError
 from projects.services import CreateDepartment, create_department, set_quotas
 from projects.services.quotas import LIMITED
+from projects.views import grid_table
 from tests.conftest import grant
 from tests.fixtures_rooms import documents, make_cluster, make_project
 
@@ -257,3 +259,18 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(acme, tree):
     with CaptureQueriesContext(connection) as many:
         client.get(PAGE)
     assert len(many) <= len(few) + 1  # the department default came with them
+
+
+@pytest.mark.parametrize(("gone", "left"), [("vision", {"research", "nlp"}), ("research", set())])
+def test_what_is_deleted_while_the_page_is_read_is_left_out(acme, tree, monkeypatch, gone, left):
+    order = grid_table._order
+
+    def deleted_meanwhile(*names):
+        for model in (Department, Project):
+            model.objects.filter(scope__name=gone).delete()
+        return order(*names)
+
+    monkeypatch.setattr(grid_table, "_order", deleted_meanwhile)
+    answer = acme.browser().get(PAGE)
+    assert answer.status_code == 200
+    assert set(re.findall('data-name="([a-z]+)" data-version', answer.content.decode())) == left

@@ -12,6 +12,7 @@ from clusters.services.topologies import create_topology
 from tests.conftest import grant
 from tests.factories.scene import build_scene, disconnect
 from tests.fixtures_rooms import make_cluster
+from tests.pages import names, text
 
 pytestmark = pytest.mark.services
 LISTS = ("/clusters/", "/nodes/", "/node-pools/", "/topologies/")
@@ -20,14 +21,6 @@ LISTS = ("/clusters/", "/nodes/", "/node-pools/", "/topologies/")
 @pytest.fixture
 def scene(acme):
     return build_scene()
-
-
-def text(answer):
-    return (b"".join(answer.streaming_content) if answer.streaming else answer.content).decode()
-
-
-def names(acme, path, query):
-    return [row["name"] for row in json.loads(text(acme.browser().get(f"{path}?{query}&export=json")))]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """The lists of projects and departments: filters, orders, sums, files, and deleting many after asking."""
 
-import json
-
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -12,6 +10,7 @@ from projects.models import Department, Project
 from projects.services import CreateDepartment, CreateProject, create_department, create_project
 from tests.conftest import grant
 from tests.factories.scene import build_scene
+from tests.pages import names, text
 
 pytestmark = pytest.mark.services
 
@@ -19,14 +18,6 @@ pytestmark = pytest.mark.services
 @pytest.fixture
 def scene(acme):
     return build_scene()
-
-
-def text(answer):
-    return (b"".join(answer.streaming_content) if answer.streaming else answer.content).decode()
-
-
-def names(acme, path, query):
-    return [row["name"] for row in json.loads(text(acme.browser().get(f"{path}?{query}&export=json")))]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """One object of the chain. ``known`` is False when it could not be read: then only the reference is true."""
+    """One object of the chain. ``known`` is False when it could not be read: then only the reference is true.
+
+    ``forbidden``: it is there for all we know, and may not be read.
+    """
 
     reference: Reference
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -35,6 +38,7 @@ class Owner:
     spec: Mapping[str, Any] = field(default_factory=dict)
     next: Reference | None = None
     known: bool = True
+    forbidden: bool = False
 
 
 def controller_of(obj: Mapping[str, Any]) -> Reference | None:
@@ -50,7 +54,7 @@ def controller_of(obj: Mapping[str, Any]) -> Reference | None:
 
 
 def owner_of(reference: Reference, obj: Mapping[str, Any] | None) -> Owner:
-    """What matters of an owner; ``obj`` None when it is gone or may not be read."""
+    """What matters of an owner; ``obj`` None when it is gone."""
     if obj is None:
         return Owner(reference, known=False)
     meta = obj["metadata"]

@@ -12,6 +12,7 @@ from agent.grouping.owners import Owner, Reference, loop_of
 from agent.grouping.paths import total, values
 from agent.grouping.trees import Part, Tree
 from agent.wire import labels as names
+from agent.wire.install import READS_KIND
 
 Obj = dict[str, Any]
 BATCH_MIN_MEMBER = "kai.scheduler/batch-min-member"
@@ -87,12 +88,19 @@ def group_of(
         staleness_grace=facts.note(_STALENESS_GRACE),
         topology=(facts.note(_TOPOLOGY), facts.note(_TOPOLOGY_REQUIRED), facts.note(_TOPOLOGY_PREFERRED)),
         tree=tree,
-        mistake=_mistake(facts, owners, minimum) if owners else None,
+        mistake=_mistake(facts, owners, minimum, own=rule.per_pod) if owners else None,
     )
 
 
-def _mistake(facts: _Facts, owners: Sequence[Owner], minimum: int) -> tuple[str, str, str, str] | None:
-    """The first thing that is wrong and does not keep the pods from running."""
+def _mistake(facts: _Facts, owners: Sequence[Owner], minimum: int, *, own: bool) -> tuple[str, str, str, str] | None:
+    """The first thing that is wrong and does not keep the pods from running. ``own``: each pod is a group of its own;
+    then an owner that may not be read is not told of, for it would be once a pod."""
+    hidden = next((owner.reference for owner in owners if owner.forbidden), None)
+    if hidden is not None and not own:
+        kind = f"{hidden.kind}.{hidden.group}" if hidden.group else hidden.kind
+        needed = f"a ClusterRole with get on {kind} and the label {READS_KIND}"
+        done = "its pods are grouped by what they say themselves"
+        return f'owner {hidden.kind} "{hidden.name}"', "forbidden to the scheduler", needed, done
     if loop := loop_of(owners):
         circle = ", ".join(f'{owner.reference.kind} "{owner.reference.name}"' for owner in loop)
         return "the chain of owners", f"a loop ({circle})", "one that ends", "its pods are grouped by the last of them"

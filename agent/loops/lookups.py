@@ -10,12 +10,12 @@ from collections.abc import Iterable
 
 import structlog
 
-from agent.grouping.owners import Reference, owner_of
+from agent.grouping.owners import Owner, Reference, owner_of
 from agent.kube.discovery import Discovery
 from agent.kube.errors import Forbidden, KubeError, NotFound
 from agent.kube.mirror import Mirror
 from agent.kube.mirror.needs import Need
-from agent.kube.protocol import Kube, Obj
+from agent.kube.protocol import Kube
 from agent.kube.resources import CONFIG_MAP
 
 log = structlog.get_logger(__name__)
@@ -73,7 +73,7 @@ class Lookups:
     async def _owner(self, reference: Reference, namespace: str) -> None:
         try:
             async with self._again if reference in self._failed else self._first:
-                obj = await self._read_owner(reference, namespace)
+                owner = await self._read_owner(reference, namespace)
         except KubeError as error:
             self._failed.add(reference)
             log.warning("owner_not_read", kind=reference.kind, name=reference.name, error=error.message)
@@ -81,18 +81,20 @@ class Lookups:
             return
         finally:
             self._reading.discard(reference)
-        self._mirror.learn(owner_of(reference, obj))
+        self._mirror.learn(owner)
 
-    async def _read_owner(self, reference: Reference, namespace: str) -> Obj | None:
-        """None when it is gone, is another one of that name, or may not be read: then its pods go on without it."""
+    async def _read_owner(self, reference: Reference, namespace: str) -> Owner:
+        """Not known when it is gone, another one of that name, or may not be read: then its pods go on without it."""
         try:
             resource = await self._discovery.find(reference.api_version, reference.kind)
             if resource is None:
-                return None
+                return owner_of(reference, None)
             obj = await self._kube.get(resource, reference.name, namespace if resource.namespaced else None)
-        except (NotFound, Forbidden):
-            return None
-        return obj if obj["metadata"].get("uid") == reference.uid else None
+        except NotFound:
+            return owner_of(reference, None)
+        except Forbidden:
+            return Owner(reference, known=False, forbidden=True)
+        return owner_of(reference, obj if obj["metadata"].get("uid") == reference.uid else None)
 
     async def _objects(self) -> None:
         wanted = self._mirror.needs.wanted

@@ -17,7 +17,7 @@ import structlog
 from agent.domain.pods import PodStatus
 from agent.domain.reasons import Reason
 from agent.grouping.rules import manifest
-from agent.kube.cache import Change, Store
+from agent.kube.cache import Change, Store, key_of
 from agent.kube.convert import groups as read
 from agent.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 from agent.kube.mirror import Mirror
@@ -126,14 +126,15 @@ class Reporter:
         return manifest(virtual) if virtual is not None else None
 
     def _refused(self, obj: Obj, kind: str, reason: Reason) -> None:
-        self._event(
-            obj,
-            kind,
-            "Refused" if reason.code != "Unexpected" else reason.code,
-            reason.text,
-            warning=True,
-            key=reason.text,
-        )
+        """A mistake of a group that its pods form is told on the first of them too: nobody looks for that group."""
+        about = [(obj, kind)]
+        if kind == POD_GROUP.kind and (key := key_of(obj)) in self._mirror.demand.virtual:
+            first = next(iter(self._mirror.demand.members.get(key, ())), "")
+            if (entry := self._mirror.entry(first)) is not None:
+                about.append((entry.obj, "Pod"))
+        code = "Refused" if reason.code != "Unexpected" else reason.code
+        for one, of_kind in about:
+            self._event(one, of_kind, code, reason.text, warning=True, key=reason.text)
 
     def _pods_named(self, key: str, reason: Reason) -> dict[str, Reason]:
         namespace, _, name = key.partition("/")

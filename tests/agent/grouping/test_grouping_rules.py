@@ -124,6 +124,17 @@ def test_an_owner_that_is_gone_still_groups():
     assert grouped(top).name == "pg-top-Job-uid"
 
 
+def test_an_owner_that_may_not_be_read_groups_and_is_told():
+    group = grouped(Owner(Reference("example.com/v1", "Thing", "t", "u"), known=False, forbidden=True))
+    assert group.name == "pg-t-u"
+    assert group.mistake[:2] == ('owner Thing "t"', "forbidden to the scheduler")
+    assert "get on Thing.example.com" in group.mistake[2]
+
+
+def test_an_owner_that_may_not_be_read_is_not_told_of_once_a_pod():
+    assert grouped(Owner(Reference("apps/v1", "Deployment", "d", "u"), known=False, forbidden=True)).mistake is None
+
+
 @pytest.mark.parametrize(("job", "cron_job", "queue"), [("a", "b", "a"), ("", "b", "b"), ("", "", "of-the-pod")])
 def test_what_an_owner_above_the_grouped_one_says_counts_after_it(job, cron_job, queue):
     below, above = ({"kai.scheduler/queue": name} if name else {} for name in (job, cron_job))

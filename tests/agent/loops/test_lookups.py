@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from agent.kube.errors import Forbidden
 from agent.kube.protocol import Obj
-from agent.kube.resources import JOB
+from agent.kube.resources import EVENT, JOB
 from tests.agent.fake_kube import FakeKube
 from tests.agent.loops.scheduling import node, placed, pod, queue, scheduling, until
 
@@ -41,6 +42,24 @@ async def test_an_owner_that_is_not_answered_for_keeps_no_other_waiting():
         await kube.create(owned("g", "good"))
         await until(lambda: "g" in placed(kube))
         assert kube.calls["bad", "Job"] == 3
+
+
+async def test_pods_of_an_owner_that_may_not_be_read_run_and_one_says_so():
+    kube = FakeKube(node(gpus=8), queue())
+    kube.fail("get", "Job", Forbidden("no"))
+    async with scheduling(kube):
+        for number in range(3):
+            await kube.create(owned(f"p{number}", "hidden"))
+        await until(lambda: len(placed(kube)) == 3)
+        await until(lambda: len(told_of("hidden", kube)) == 2)
+    assert told_of("hidden", kube) == ["p0", "pg-hidden-hidden-uid"]
+    assert kube.calls["get", "Job"] == 1
+
+
+def told_of(owner: str, kube: FakeKube) -> list[str]:
+    """The things that have an Event about an owner that the scheduler may not read."""
+    words = f'owner Job "{owner}" is forbidden to the scheduler'
+    return sorted(one["involvedObject"]["name"] for one in kube.all(EVENT) if words in one["message"])
 
 
 def reading(name: str, config_map: str, gpus: int) -> Obj:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from agent.operator import security
+from agent.operator.bounds import too_small
 from agent.wire.objects import (
     ACCESS_MODES,
     CLEAN_POD_POLICIES,
@@ -176,15 +177,13 @@ def _missing(mount: Mount) -> list[str]:
 
 
 def _limits(spec: WorkloadSpec) -> list[str]:
-    found = []
-    for name, value in (
-        ("slotsPerWorker", spec.slots_per_worker),
-        ("timeLimitSeconds", spec.time_limit_seconds),
-        ("idleGpuLimitSeconds", spec.idle_gpu_limit_seconds),
-        ("sharedMemoryMib", spec.shared_memory_mib),
-    ):
-        if value is not None and value < 1:
-            found.append(f"spec.{name}: {value} given, must be at least 1")
+    bounds = (
+        ("slotsPerWorker", spec.slots_per_worker, 1),
+        ("timeLimitSeconds", spec.time_limit_seconds, 1),
+        ("idleGpuLimitSeconds", spec.idle_gpu_limit_seconds, 1),
+        ("sharedMemoryMib", spec.shared_memory_mib, 1),
+    )
+    found = too_small("spec", bounds)
     if spec.clean_pod_policy not in (None, *CLEAN_POD_POLICIES):
         allowed = ", ".join(CLEAN_POD_POLICIES)
         found.append(f"spec.cleanPodPolicy: {spec.clean_pod_policy!r} given, allowed are {allowed}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from agent.operator.bounds import too_small
 from agent.wire.objects import CAPABILITIES, SECCOMP_PROFILES, Probe, Security, WorkloadSpec
 
 Object = dict[str, Any]
@@ -89,13 +90,11 @@ def _readiness(spec: WorkloadSpec) -> list[str]:
         found.append(f"spec.readiness.port: {probe.port} given, allowed is 1 to 65535")
     if probe.scheme not in (None, "HTTP", "HTTPS"):
         found.append(f"spec.readiness.scheme: {probe.scheme!r} given, allowed are HTTP, HTTPS")
-    for name, value, least in (
+    times = (
         ("initialDelaySeconds", probe.initial_delay_seconds, 0),
         ("periodSeconds", probe.period_seconds, 1),
         ("timeoutSeconds", probe.timeout_seconds, 1),
         ("successThreshold", probe.success_threshold, 1),
         ("failureThreshold", probe.failure_threshold, 1),
-    ):
-        if value is not None and value < least:
-            found.append(f"spec.readiness.{name}: {value} given, must be at least {least}")
-    return found
+    )
+    return found + too_small("spec.readiness", times)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from agent.operator.bounds import too_small
 from agent.operator.facts import moment
 from agent.operator.load import Load, read_load
 from agent.operator.rules import environment_problems, limit_problems, problems_of_parts
@@ -307,16 +308,15 @@ def problems(spec: WorkloadSpec) -> list[str]:
         found.append(f"spec.type: {spec.type!r} given, allowed are {', '.join(WORKLOAD_TYPES)}")
     if not _IMAGE.fullmatch(spec.image):
         found.append(f"spec.image: {spec.image!r} is not an image reference")
-    for name, value, least in (
+    counts = (
         ("workers", spec.workers, 1),
         ("completions", spec.completions, 1),
         ("parallelism", spec.parallelism, 1),
         ("backoffLimit", spec.backoff_limit, 0),
         ("ttlSecondsAfterFinished", spec.ttl_seconds_after_finished, 0),
         ("terminationGracePeriodSeconds", spec.termination_grace_period_seconds, 0),
-    ):
-        if value is not None and value < least:
-            found.append(f"spec.{name}: {value} given, must be at least {least}")
+    )
+    found += too_small("spec", counts)
     for name, value in (("workers", spec.workers), ("parallelism", spec.parallelism)):
         if value is not None and value > MAX_PODS:
             found.append(f"spec.{name}: {value} given, at most {MAX_PODS} are allowed")
@@ -340,21 +340,18 @@ def problems(spec: WorkloadSpec) -> list[str]:
 
 
 def _compute_problems(compute: Compute, where: str = "spec.compute") -> list[str]:
-    found = []
-    for name, value in (
-        ("gpuDevices", compute.gpu_devices),
-        ("cpuMilli", compute.cpu_milli),
-        ("cpuLimitMilli", compute.cpu_limit_milli),
-        ("memoryBytes", compute.memory_bytes),
-        ("memoryLimitBytes", compute.memory_limit_bytes),
-    ):
-        if value is not None and value < 0:
-            found.append(f"{where}.{name}: {value} given, must be at least 0")
+    amounts = (
+        ("gpuDevices", compute.gpu_devices, 0),
+        ("cpuMilli", compute.cpu_milli, 0),
+        ("cpuLimitMilli", compute.cpu_limit_milli, 0),
+        ("memoryBytes", compute.memory_bytes, 0),
+        ("memoryLimitBytes", compute.memory_limit_bytes, 0),
+        ("gpuMemoryMib", compute.gpu_memory_mib, 1),
+    )
+    found = too_small(where, amounts)
     portion, memory = compute.gpu_portion_milli, compute.gpu_memory_mib
     if portion is not None and not 1 <= portion <= 999:
         found.append(f"{where}.gpuPortionMilli: {portion} given, must be 1 to 999 (a whole device leaves it out)")
-    if memory is not None and memory < 1:
-        found.append(f"{where}.gpuMemoryMib: {memory} given, must be at least 1")
     if portion is not None and memory is not None:
         found.append(f"{where}.gpuMemoryMib: give a portion of each device or its memory, not both")
     found += limit_problems(compute, where)

@@ -49,6 +49,8 @@ def training_body(
     for flag, field in (("environment", "environmentVariables"), ("label", "labels"), ("annotation", "annotations")):
         if flags.get(flag):
             spec[field] = [pair(flag, text) for text in flags[flag]]
+    if flags.get("image_pull_secret"):
+        spec["imagePullSecrets"] = [{"name": secret} for secret in flags["image_pull_secret"]]
     if flags.get("node_pools"):
         spec["nodePools"] = [pool for text in flags["node_pools"] for pool in text.split(",") if pool]
     if flags.get("preemptible") is not None:

@@ -31,6 +31,7 @@ class SubmitForm(ConsoleForm):
         "node_pools": "pool",
         "args": "arguments",
         "completions": "workers",
+        "image_pull_secrets": "pull_secrets",
     }
 
     name = forms.CharField(label="Name", max_length=200, help_text="Lower-case letters, digits and hyphens.")
@@ -51,6 +52,12 @@ class SubmitForm(ConsoleForm):
         label="Environment variables", required=False, max_length=60000, help_text="One NAME=value a line.",
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
     )  # fmt: skip
+    pull_secrets = forms.CharField(
+        label="Image pull secrets",
+        required=False,
+        max_length=5000,
+        help_text="Names of Secrets of the project, separated by spaces.",
+    )
     workers = forms.CharField(
         label="Workers",
         required=False,
@@ -126,6 +133,7 @@ class SubmitForm(ConsoleForm):
             args=data["argument_words"],
             working_dir=data.get("working_dir") or None,
             environment=data["variables"],
+            image_pull_secrets=tuple(data.get("pull_secrets", "").replace(",", " ").split()),
             gpu_devices=devices,
             gpu_portion=portion,
             cpu=data.get("cpu") or None,
@@ -153,6 +161,7 @@ def initial_of(request: SubmitRequest) -> dict[str, Any]:
         "arguments": shlex.join(request.args),
         "working_dir": request.working_dir or "",
         "environment": "\n".join(f"{item.name}={item.value}" for item in request.environment),
+        "pull_secrets": " ".join(request.image_pull_secrets),
         "gpus": gpus,
         "pool": request.node_pools[0] if request.node_pools else "",
         "priority": request.priority_class or "",

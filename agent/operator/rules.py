@@ -20,6 +20,7 @@ from agent.wire.objects import (
 )
 
 _ENV = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _PORT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?")
 _NEEDS = {
     "pvc": ("name",),
@@ -34,7 +35,7 @@ _NEEDS = {
 
 def problems_of_parts(spec: WorkloadSpec, compute_problems: Callable[[Compute, str], list[str]]) -> list[str]:
     """Everything beyond the plain fields. ``compute_problems(compute, where)`` judges the master's own request."""
-    found = _replicas(spec) + _ports(spec) + _storage(spec) + _limits(spec) + _ssh(spec)
+    found = _replicas(spec) + _ports(spec) + _storage(spec) + _limits(spec) + _ssh(spec) + _pull_secrets(spec)
     found += security.problems(spec)
     if spec.master is not None:
         if spec.workers is None:
@@ -57,6 +58,15 @@ def _ssh(spec: WorkloadSpec) -> list[str]:
             f"spec.sshAuthMountPath: {path!r} given, needed is an absolute path, such as that of the user's .ssh"
         )
     return found
+
+
+def _pull_secrets(spec: WorkloadSpec) -> list[str]:
+    """The API server takes any name, and no image would be pulled with it."""
+    return [
+        f"spec.imagePullSecrets[{index}]: {name!r} given, needed is the name of a Secret of the namespace, each once"
+        for index, name in enumerate(spec.image_pull_secrets)
+        if len(name) > 253 or not _OBJECT_NAME.fullmatch(name) or name in spec.image_pull_secrets[:index]
+    ]
 
 
 def environment_problems(variables: tuple[EnvVar, ...], where: str) -> list[str]:

@@ -27,6 +27,7 @@ SUBMIT_OPTIONS = (
     click.option("-c", "--command", is_flag=True, help="What follows -- is the command, not arguments of the image's."),
     click.option("-e", "--environment", multiple=True, metavar="NAME=VALUE", help="May be repeated."),
     click.option("--image-pull-policy", type=click.Choice(["Always", "IfNotPresent", "Never"])),
+    click.option("--image-pull-secret", multiple=True, metavar="NAME", help="May be repeated."),
     click.option("--working-dir"),
     click.option("--label", multiple=True, metavar="NAME=VALUE"),
     click.option("--annotation", multiple=True, metavar="NAME=VALUE"),

@@ -10,7 +10,8 @@ from runai_cp.lib.errors import DomainError, Invalid
 
 
 class ConsoleForm(forms.Form):
-    """``FIELDS_OF`` maps a name in the service's errors to the form's field where the two differ."""
+    """``FIELDS_OF`` maps a name in the service's errors to the form's field where the two differ. What is wrong with
+    one item (``environment[0]``) is said at the list."""
 
     FIELDS_OF: Mapping[str, str] = {}
     use_required_attribute = True
@@ -29,7 +30,8 @@ class ConsoleForm(forms.Form):
             self.add_error(None, error.message)
             return
         for item in error.fields:
-            name = self.FIELDS_OF.get(item.field, item.field)
+            listed = item.field.partition("[")[0]
+            name = self.FIELDS_OF.get(listed, listed)
             if name in self.fields:
                 self.add_error(name, _sentence(item.message))
             else:

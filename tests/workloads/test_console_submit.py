@@ -25,7 +25,8 @@ FULL = {
     "name": "vit-large", "image": "registry.example/vision/train:2.4", "command": "python train.py --lr '1e-3 x'",
     "arguments": "--epochs 3", "gpus": "2", "pool": "a100", "priority": "high", "preemption": "non-preemptible",
     "cpu": "4", "cpu_limit": "8", "memory": "8Gi", "memory_limit": "16Gi", "working_dir": "/workspace",
-    "environment": "A=1\nB=two words\nC=", "backoff_limit": "2", "ttl": "3600",
+    "environment": "A=1\nB=two words\nC=", "pull_secrets": "registry, team.registry", "backoff_limit": "2",
+    "ttl": "3600",
 }  # fmt: skip
 
 
@@ -52,6 +53,7 @@ def test_the_form_becomes_a_request(scene):
     assert [(item.name, item.value) for item in found.environment] == [("A", "1"), ("B", "two words"), ("C", "")]
     assert (found.gpu_devices, found.gpu_portion, found.node_pools) == ("2", None, ("a100",))
     assert (found.backoff_limit, found.ttl_seconds_after_finished) == (2, 3600)
+    assert found.image_pull_secrets == ("registry", "team.registry")
 
 
 @pytest.mark.parametrize(("gpus", "devices", "portion"), [("0", "0", None), ("0.5", "1", "0.5"), (" 3 ", "3", None)])
@@ -100,6 +102,7 @@ def test_a_taken_name_is_said_and_nothing_is_lost(acme, scene):
         ("memory", "-1Gi", "quantity above 0"),
         ("command", "echo 'open", "quoting"),
         ("environment", "1A=x", "variable"),
+        ("pull_secrets", "registry Bad_Name", "&#x27;Bad_Name&#x27; is not allowed"),
         ("workers", "0", "1 to 1000"),
         ("workers", "many", "whole number"),
         ("backoff_limit", "-1", "0 to 100"),
@@ -111,7 +114,7 @@ def test_a_wrong_value_is_refused_at_its_field(acme, scene, field, value, says):
     answer = acme.browser().post("/workloads/new/", values(scene, **{field: value}))
     body = answer.content.decode()
     assert answer.status_code == 422
-    assert f'id="f-{field}-e"' in body or field == "environment"
+    assert f'id="f-{field}-e"' in body
     assert says in body
     assert not Workload.objects.filter(name="vit-large").exists()
 

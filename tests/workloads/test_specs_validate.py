@@ -32,6 +32,12 @@ BAD = [
     ("image", "UPPER/x:bad tag", "image"),
     ("image_pull_policy", "Sometimes", "image_pull_policy"),
     ("working_dir", "relative/path", "working_dir"),
+    ("image_pull_secrets", ("Registry",), "image_pull_secrets[0]"),
+    ("image_pull_secrets", ("a", "b..c"), "image_pull_secrets[1]"),
+    ("image_pull_secrets", ("a", "a"), "image_pull_secrets[1]"),
+    ("image_pull_secrets", ("a" * 254,), "image_pull_secrets[0]"),
+    ("image_pull_secrets", ("",), "image_pull_secrets[0]"),
+    ("image_pull_secrets", tuple(f"s{i}" for i in range(17)), "image_pull_secrets"),
     ("gpu_devices", "-1", "gpu_devices"),
     ("gpu_devices", "NaN", "gpu_devices"),
     ("gpu_devices", "Infinity", "gpu_devices"),
@@ -110,6 +116,7 @@ def test_every_refusal_says_what_is_allowed(attribute: str, value: object, field
         {"environment": (EnvVar("_A.b-C", "a b=c"), EnvVar("B"))},
         {"tolerations": (Toleration(key="kwok.x-k8s.io/node"),)},
         {"name": "a" * 63},
+        {"image_pull_secrets": ("registry", "team.registry-2", "a" * 253)},
     ],
 )
 def test_a_sound_request_passes(change: dict[str, object]) -> None:

@@ -96,6 +96,8 @@ def test_inference_has_a_path_of_its_own(acme: Home, project: Project, contract:
         ({"spec": {"ports": [{"container": 80, "name": 5}]}}, "spec.ports[0]"),
         ({"spec": {"ports": [{"container": 80, "external": "x"}]}}, "spec.ports[0]"),
         ({"spec": {"tolerations": [{"key": 5}]}}, "spec.tolerations[0]"),
+        ({"spec": {"imagePullSecrets": [{"name": "a"}, {"name": "B_d"}]}}, "spec.imagePullSecrets[1]"),
+        ({"spec": {"imagePullSecrets": ["a"]}}, "spec.imagePullSecrets[0]"),
         ({"templateId": str(uuid4())}, "templateId"),
     ],
 )

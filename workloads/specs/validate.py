@@ -34,6 +34,8 @@ _ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 LABEL_NAME = "an optional DNS prefix with '/', then at most 63 letters, digits, '-', '_' and '.'"
 _LABEL_PART = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _DNS = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+OBJECT_NAME = "the name of a Secret of the project: at most 253 lower-case letters, digits, '-' and '.'"
+_OBJECT_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 LABEL_VALUE = "at most 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit, or nothing"
 RESERVED_PREFIXES = ("run.ai/", "kai.scheduler/", "kubernetes.io/", "k8s.io/")
 SIMULATION_PREFIX = "local.run.ai/"
@@ -42,7 +44,7 @@ SIMULATION_PREFIX = "local.run.ai/"
 TEXT_LIMIT = 32 * 1024
 """Characters of all words, arguments and environment values together (a desired document holds 64 KiB)."""
 
-MAX_ITEMS = {"tolerations": 100, "node_pools": 64}
+MAX_ITEMS = {"tolerations": 100, "node_pools": 64, "image_pull_secrets": 16}
 """Items of a list that the cluster takes; 1000 where nothing is said."""
 
 Check = Callable[[SubmitRequest], Iterator[Problem]]
@@ -73,7 +75,16 @@ def _container(request: SubmitRequest) -> Iterator[Problem]:
     yield from _choice(request, "image_pull_policy", PULL_POLICIES)
     if request.working_dir is not None and not request.working_dir.startswith("/"):
         yield Problem("working_dir", request.working_dir, "an absolute path such as /workspace")
+    yield from _pull_secrets(request.image_pull_secrets)
     yield from _environment(request.environment)
+
+
+def _pull_secrets(secrets: tuple[str, ...]) -> Iterator[Problem]:
+    for index, name in enumerate(secrets):
+        if not _OBJECT_NAME.fullmatch(name):
+            yield Problem(f"image_pull_secrets[{index}]", name, OBJECT_NAME)
+        elif name in secrets[:index]:
+            yield Problem(f"image_pull_secrets[{index}]", name, "each Secret once")
 
 
 def _environment(environment: tuple[EnvVar, ...]) -> Iterator[Problem]:
@@ -220,7 +231,7 @@ def _text(request: SubmitRequest) -> Iterator[Problem]:
         total += len(text)
         if "\x00" in text:
             yield Problem(name, text.replace("\x00", "\\0"), "text without NUL characters")
-    for name in ("command", "args", "environment", "tolerations", "node_pools"):
+    for name in ("command", "args", "environment", "tolerations", "node_pools", "image_pull_secrets"):
         if len(getattr(request, name)) > MAX_ITEMS.get(name, 1000):
             yield Problem(name, f"{len(getattr(request, name))} items", f"at most {MAX_ITEMS.get(name, 1000)} items")
     if total > TEXT_LIMIT:

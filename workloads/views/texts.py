@@ -64,6 +64,7 @@ def cli_text(request: SubmitRequest, project: str) -> str:
     ]
     lines = [f"{flag} {shlex.quote(str(value))}" for flag, value in flags if value is not None]
     lines += [f"--environment {shlex.quote(f'{item.name}={item.value}')}" for item in request.environment]
+    lines += [f"--image-pull-secret {shlex.quote(name)}" for name in request.image_pull_secrets]
     if request.preemptibility:
         lines.append(f"--{request.preemptibility}")
     if request.ttl_seconds_after_finished is not None:

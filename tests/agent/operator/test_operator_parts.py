@@ -38,6 +38,8 @@ from tests.agent.operator.builders import NOW, ago, pod, view
         ({"master": RoleSpec()}, "spec.master"),
         ({"environment": (EnvVar("A", secret="s"),)}, "environment[0].key"),
         ({"time_limit_seconds": 0}, "timeLimitSeconds: 0"),
+        ({"image_pull_secrets": ("a", "Bad_Name")}, "spec.imagePullSecrets[1]: 'Bad_Name' given"),
+        ({"image_pull_secrets": ("a", "a")}, "spec.imagePullSecrets[1]: 'a' given"),
     ],
 )
 def test_mistakes_name_field_and_rule(spec, field):

@@ -225,7 +225,7 @@ TABLE: Mapping[str, str | Maker] = {
     "PodAffinity": 'does not match the pod affinity rule per "{topology_key}"',
     "PodAntiAffinity": 'already holds, per "{topology_key}", a pod this one must stay away from',
     "Ports": "already uses host port {port}",
-    "Volume": "does not match the node affinity of a volume",
+    "Volume": "does not match the node affinity of a volume or the devices that a claim selects",
     "Cordoned": "is cordoned",
     "NodeNotReady": "is not ready",
     "MigStrategy": "does not serve this kind of GPU request (MIG strategy {strategy})",

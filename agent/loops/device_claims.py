@@ -48,25 +48,30 @@ class ClaimBinder:
     def needs(self, pod: Obj) -> bool:
         return bool((pod.get("spec") or {}).get("resourceClaims"))
 
-    async def bind(self, pod: Obj, node: str) -> None:
-        """Returns when all claims of the pod are allocated on the node and reserved for it.
+    async def bind(self, pod: Obj, node: str) -> Mapping[str, Obj]:
+        """Returns when all claims of the pod are allocated on the node and reserved for it: the claims by key, for
+        ``give_back`` should the pod not be bound after all.
 
         Raises ``ClaimsNotAllocated`` and ``KubeError``; one that somebody else changed meanwhile is a conflict. What
-        the pod's other claims got is given back then, as far as the API lets it: the planner counts it as free."""
+        the pod's other claims got is given back then."""
         held: dict[str, Obj] = {}
         try:
             for key in device_claim_keys(pod):
                 async with self._turn(key) as turn:
                     held[key] = await self._hold(key, turn, pod, node)
         except (ClaimsNotAllocated, KubeError):
+            await self.give_back(pod, held)
+            raise
+        return held
+
+    async def give_back(self, pod: Obj, held: Mapping[str, Obj]) -> None:
+        """Take the devices off claims that only this pod holds and does not use, as far as the API lets us: the planner
+        counts them as free. In the version that was seen: who has joined since makes it a conflict."""
+        if held:
             with contextlib.suppress(KubeError):
                 await self._give_back(pod, held)
-            raise
 
     async def _give_back(self, pod: Obj, held: Mapping[str, Obj]) -> None:
-        """Claims that only this pod holds, in the version that was seen: who has joined since makes it a conflict."""
-        if not held:
-            return
         meta = pod["metadata"]
         current = await self._kube.get(POD, meta["name"], meta["namespace"])
         if current["metadata"]["uid"] != meta["uid"] or (current.get("spec") or {}).get("nodeName"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,12 +161,12 @@ class Executor:
         if not self._leading():
             self._unbound(bind)
             return
-        meta = entry.obj["metadata"]
+        meta, held = entry.obj["metadata"], dict[str, Obj]()
         try:
             if bind.gpu_groups:
                 await self._share(entry.obj, bind)
             if self._claims.needs(entry.obj):
-                await self._claims.bind(entry.obj, bind.node)
+                held |= await self._claims.bind(entry.obj, bind.node)
             await self._kube.bind(meta["namespace"], meta["name"], bind.node, uid=bind.pod)
         except (ReservationFailed, ClaimsNotAllocated) as error:
             self._failed(bind, entry.obj, str(error))
@@ -174,8 +174,9 @@ class Executor:
             log.warning("bind_unknown", pod=entry.pod.key, node=bind.node, error=error.message)
             await self._settle(bind, entry.obj)
         except (NotFound, Conflict) as error:
-            await self._refused(bind, entry.obj, error)
+            await self._refused(bind, entry.obj, held, error)
         except KubeError as error:
+            await self._claims.give_back(entry.obj, held)
             self._failed(bind, entry.obj, error.message)
         else:
             self._bound(bind, entry.obj)
@@ -214,7 +215,7 @@ class Executor:
             for group in bind.gpu_groups:
                 self._reservations.review((bind.node, group))
 
-    async def _refused(self, bind: Bind, obj: Obj, error: KubeError) -> None:
+    async def _refused(self, bind: Bind, obj: Obj, held: Mapping[str, Obj], error: KubeError) -> None:
         """The pod is gone, going, or bound already (by an earlier try of ours, or by another): look."""
         current = await self._look(obj)
         if current is None:
@@ -222,10 +223,12 @@ class Executor:
         elif (current.get("spec") or {}).get("nodeName") == bind.node:
             self._bound(bind, obj)
         else:
+            await self._claims.give_back(obj, held)
             self._failed(bind, obj, error.message)
 
     async def _settle(self, bind: Bind, obj: Obj) -> None:
-        """No answer came: the pod may be bound or not. Ask until it is known; until then the assumption stands."""
+        """No answer came: the pod may be bound or not. Ask until it is known; until then the assumption stands. Device
+        claims are kept in any case: the bind may still be done, and the next try takes them along."""
         pause = 0.2
         while True:
             try:

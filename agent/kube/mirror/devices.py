@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 
+from agent.domain.constraints import NodeTerm
 from agent.domain.nodes import DeviceClaim, DeviceSlice
 from agent.domain.reasons import Reason, reason
 from agent.kube.cache import Change
 from agent.kube.convert import claims as read
 from agent.kube.convert.claims import Device, NotUnderstood, Wanted
+from agent.kube.convert.volumes import NOWHERE
 from agent.kube.protocol import Obj
 from agent.scheduler.deviceclaims import is_gpu_class
 
@@ -34,6 +36,8 @@ class Devices:
         self._read: dict[str, DeviceClaim] = {}
         """Claims as they are planned with, by key; those that changed are read again."""
         self._claims: tuple[DeviceClaim, ...] | None = None
+        self._fitting: dict[tuple[Wanted, ...], tuple[NodeTerm, ...]] = {}
+        """Requests with selectors → the nodes that have such devices."""
 
     # -- changes -----------------------------------------------------------------------------------------------------
 
@@ -55,18 +59,21 @@ class Devices:
                 return self.on_class(change)
             case "ResourceClaim":
                 return self.on_claim(change)
-        self.on_slice(change)
-        return []
+        return self.on_slice(change)
 
-    def on_slice(self, change: Change) -> None:
+    def on_slice(self, change: Change) -> list[str]:
+        """The pods to look at again."""
         _keep(self._slices, change)
         self._devices = self._offers = self._claims = None
         self._read.clear()
+        self._fitting.clear()
+        return list(self._users)
 
     def on_class(self, change: Change) -> list[str]:
         """The pods to look at again."""
         _keep(self.classes, change)
         self._offers = None
+        self._fitting.clear()
         return list(self._users)
 
     def on_claim(self, change: Change) -> list[str]:
@@ -144,6 +151,29 @@ class Devices:
                 found.append(reason("Invalid", field=where, given=error.given, allowed=error.allowed))
         return tuple(found)
 
+    def places(self, uid: str) -> tuple[tuple[NodeTerm, ...], ...]:
+        """Per claim of a waiting pod that selects among devices: nodes that have enough of them, whoever holds them.
+
+        The planner counts devices by class and would choose a node again and again that has only others."""
+        found = []
+        for key in self._users.get(uid, ()):
+            with contextlib.suppress(NotUnderstood):  # its pods wait, see ``waits``
+                wanted = read.wanted_of(self.claims.get(key, {}))
+                if any(one.selectors for one in wanted):
+                    found.append(self._places(wanted))
+        return tuple(terms for terms in found if terms)
+
+    def _places(self, wanted: tuple[Wanted, ...]) -> tuple[NodeTerm, ...]:
+        if wanted not in self._fitting:
+            of_class, number = self._class_test(wanted), sum(one.count for one in wanted)
+            self._all()
+            own = {node: list(filter(of_class, devices)) for node, devices in sorted(self._on_node.items())}
+            counted = [node for node, devices in own.items() if len(devices) >= number]
+            nodes = [node for node in counted if _give(wanted, own[node])]
+            some = (NodeTerm(names=tuple(nodes)),) if nodes else NOWHERE
+            self._fitting[wanted] = () if nodes == counted else some  # names make each node a class of its own
+        return self._fitting[wanted]
+
     def node_of(self, claim: Obj) -> str:
         """Where a claim is allocated; "" if it is not."""
         self._all()
@@ -162,15 +192,7 @@ class Devices:
             for device in self._on_node.get(node, ())
             if device.key not in self._held and self.taken.get(device.key, key) == key and of_class(device)
         ]
-        found: list[tuple[Wanted, Device]] = []
-        for one in wanted:
-            fits = read.test_of(one.selectors)
-            chosen = [device for device in free if fits(device)][: one.count]
-            if len(chosen) < one.count:
-                return None
-            free = [device for device in free if device not in chosen]
-            found += [(one, device) for device in chosen]
-        return found
+        return _give(wanted, free)
 
     def _all(self) -> list[Device]:
         if self._devices is None:
@@ -195,6 +217,19 @@ class Devices:
             return read.test_of(_selectors(self.classes[name]))
         except NotUnderstood:
             return None
+
+
+def _give(wanted: Iterable[Wanted], free: Iterable[Device]) -> list[tuple[Wanted, Device]] | None:
+    """Devices for each request, the first that fit; None if there are not enough."""
+    left, found = list(free), list[tuple[Wanted, Device]]()
+    for one in wanted:
+        fits = read.test_of(one.selectors)
+        chosen = [device for device in left if fits(device)][: one.count]
+        if len(chosen) < one.count:
+            return None
+        left = [device for device in left if device not in chosen]
+        found += [(one, device) for device in chosen]
+    return found
 
 
 def _is_understood(claim: Obj) -> bool:

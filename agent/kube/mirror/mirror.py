@@ -147,8 +147,8 @@ class Mirror:
 
     def _verdict(self, uid: str) -> Verdict:
         """What the claims of a pod say, of volumes and of devices."""
-        found, waits = self.volumes.verdict(uid), self.devices.waits(uid)
-        return Verdict(found.places, found.waits + waits) if waits else found
+        found, waits, places = self.volumes.verdict(uid), self.devices.waits(uid), self.devices.places(uid)
+        return Verdict(found.places + places, found.waits + waits) if waits or places else found
 
     def _revolve(self, uids: Iterable[str]) -> None:
         """Look again at what the claims of these pods say."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agent.domain.constraints import NodeTerm
 from agent.domain.nodes import DeviceClaim, DeviceSlice
 from agent.kube.cache import Change, Store
 from agent.kube.convert.claims import (
@@ -17,6 +18,7 @@ from agent.kube.convert.claims import (
     test_of,
     wanted_of,
 )
+from agent.kube.convert.volumes import NOWHERE
 from agent.kube.mirror import Mirror
 from agent.kube.mirror.checking import rebuilt
 from agent.kube.mirror.devices import Devices
@@ -62,6 +64,7 @@ def allocated(obj: Obj, known: Devices, node: str = "n1", *holders: str) -> Obj:
 
 
 MEMORY = {"memory": {"value": "80Gi"}}
+KINDS = {name: {"attributes": {"model": {"string": name}}} for name in ("old", "new")}
 KIND = {"model": {"string": "A100"}, "mig": {"bool": True}, "slot": {"int": 3}}
 
 
@@ -287,3 +290,32 @@ def test_a_mirror_that_followed_changes_is_one_that_reads_anew():
     assert [(one.key, one.node, one.devices) for one in kept.claims] == [("ns/a", "n1", ("gpu-0", "gpu-1"))]
     stores[RESOURCE_CLAIM].drop(stores[RESOURCE_CLAIM].by_key("ns/a") or {})
     assert mirror.snapshot(0).claims == ()
+
+
+MODELS = (slice_of("n1", 2, **KINDS["old"]), slice_of("n2", 2, **KINDS["new"]), slice_of("n3", 1, **KINDS["new"]))
+NEW = [{"cel": {"expression": 'device.attributes["gpu.example.com"].model == "new"'}}]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "places"),
+    [
+        ({"selectors": NEW}, ((NodeTerm(names=("n2", "n3")),),)),
+        ({"selectors": NEW, "count": 2}, ((NodeTerm(names=("n2",)),),)),
+        ({"selectors": NEW, "count": 3}, ()),  # no node has so many of the class: the planner sees that by itself
+        ({"selectors": [{"cel": {"expression": f'device.driver == "{DRIVER}"'}}]}, ()),
+        ({"selectors": [{"cel": {"expression": 'device.driver == "other"'}}]}, (NOWHERE,)),
+        ({}, ()),
+    ],
+)
+def test_a_pod_goes_where_the_devices_are_that_its_claim_selects(wanted, places):
+    known = devices(claim("c", **wanted), slices=MODELS)
+    known.note({"metadata": {"uid": "p", "namespace": "ns"}, "spec": {"resourceClaims": [by_name("c")]}})
+    assert known.places("p") == places
+
+
+def test_a_slice_that_comes_later_is_looked_at():
+    known = devices(claim("c", selectors=NEW), slices=MODELS[:1])
+    known.note({"metadata": {"uid": "p", "namespace": "ns"}, "spec": {"resourceClaims": [by_name("c")]}})
+    assert known.places("p") == (NOWHERE,)
+    assert known.on_slice(Change("n2", None, MODELS[1])) == ["p"]
+    assert known.places("p") == ((NodeTerm(names=("n2",)),),)

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from agent.kube.cache import Change
-from agent.kube.errors import ServerFailed, Unreachable
+from agent.kube.errors import Conflict, Forbidden, ServerFailed, Unreachable
 from agent.kube.mirror.devices import Devices
 from agent.kube.resources import RESOURCE_CLAIM
 from agent.loops import device_claims
 from agent.loops.device_claims import ClaimBinder, ClaimsNotAllocated
 from tests.agent.fake_kube import FakeKube
+from tests.agent.loops.scheduling import node as machine
+from tests.agent.loops.scheduling import placed, queue, scheduling, until
+from tests.agent.loops.scheduling import pod as waiting
 
 Obj = dict[str, Any]
 CLASS, DRIVER = "gpu.example.com", "gpu.example.com"
@@ -139,3 +142,48 @@ async def test_what_other_pods_hold_or_a_bound_pod_uses_is_not_given_back(bound)
         await scene.binder.bind(pod("p", "a", "b"), "n1")
     devices, holders = scene.held()["a"]
     assert devices == [("n1", "gpu-0")] and holder in holders
+
+
+@pytest.mark.parametrize("bound", [True, False])
+async def test_claims_of_a_pod_that_was_not_bound_after_all_are_given_back(bound):
+    scene = Scene(claim("a"), pod("p", "a"))
+    held = await scene.binder.bind(pod("p", "a"), "n1")
+    if bound:
+        await scene.kube.bind("ns", "p", "n1", uid="p")
+    await scene.binder.give_back(pod("p", "a"), held)
+    assert scene.held() == {"a": ([("n1", "gpu-0")], ["p"]) if bound else ([], [])}
+
+
+REFUSED = [Conflict("no"), Forbidden("no")]
+
+
+@pytest.mark.parametrize("error", REFUSED, ids=lambda error: type(error).__name__)
+async def test_a_refused_bind_leaves_no_device_taken(error):
+    wanted = claim("a")
+    wanted["metadata"]["labels"] = {"kai.scheduler/queue": "q"}
+    kube = FakeKube(machine(gpus=0), queue(), offered("n1"), device_class(), wanted)
+    kube.fail("bind", "Pod", error)
+    async with scheduling(kube):
+        made = waiting("p", gpus=0)
+        made["spec"]["resourceClaims"] = [{"name": "a", "resourceClaimName": "a"}]
+        await kube.create(made)
+        await until(lambda: kube.calls["bind", "Pod"] and not reserved(kube))
+        await until(lambda: placed(kube) == {"p": "n1"})
+    assert len(reserved(kube)) == 1
+
+
+def reserved(kube: FakeKube) -> list[str]:
+    """Pods that hold a claim."""
+    return [
+        one["uid"] for obj in kube.all(RESOURCE_CLAIM) for one in (obj.get("status") or {}).get("reservedFor") or ()
+    ]
+
+
+def offered(on: str) -> Obj:
+    spec = {"driver": DRIVER, "nodeName": on, "pool": {"name": on}, "devices": [{"name": "gpu-0"}]}
+    return {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice", "metadata": {"name": on}, "spec": spec}
+
+
+def device_class() -> Obj:
+    spec = {"selectors": [{"cel": {"expression": f'device.driver == "{DRIVER}"'}}]}
+    return {"apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass", "metadata": {"name": CLASS}, "spec": spec}

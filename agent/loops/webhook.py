@@ -79,9 +79,12 @@ class Webhook:
         self._nodes.on_change(self._node_changed)
 
     def _node_changed(self, change: Change) -> None:
-        marks = (change.new or {"metadata": {}})["metadata"].get("labels") or {}
-        self._devices[change.key] = gpu_memory_mib(marks)
-        self._refresh()
+        """A heartbeat is no change: nodes tell more than anybody asks here."""
+        before = self._devices.pop(change.key, None)
+        if change.new is not None:
+            self._devices[change.key] = gpu_memory_mib(change.new["metadata"].get("labels") or {})
+        if self._devices.get(change.key) != before:
+            self._refresh()
 
     def _refresh(self) -> None:
         spec = self._configured.spec

@@ -43,3 +43,8 @@ def test_a_pod_counts_when_it_is_first_seen() -> None:
     plant.see(Change("a", pod, pod))
     assert plant.pods == Counter({"w": 1})
     assert list(plant.created) == ["w"]
+
+
+def test_writes_are_counted_by_workload_without_leases_and_reads() -> None:
+    requests = {"POST pods": 300, "PATCH workloads/status": 3, "PUT leases": 75, "GET secrets": 5}
+    assert bench.writes_each(requests, 300) == {"POST pods": 1.0, "PATCH workloads/status": 0.01}

@@ -74,8 +74,14 @@ def settle_offers(
                 offers.append(row.id)
         if after != row:
             changed.append(after)
-    cancel = tuple(row.id for row in rows if row.cancel and (row.seq <= cursor_seq or row.id in named))
+    cancel = tuple(row.id for row in rows if _stoppable(row) and (row.seq <= cursor_seq or row.id in named))
     return Settlement(tuple(changed), tuple(offers), cancel, more=more and room > 0)
+
+
+def _stoppable(row: CommandRow) -> bool:
+    """Its cancellation is worth telling: it may still not have been started. A poll with something to tell is answered
+    at once, so one that was told of what runs, or of what nobody knows of, would come again and again."""
+    return row.cancel and row.state in {CommandState.OFFERED, CommandState.HELD}
 
 
 def _beyond_cursor(row: CommandRow, now: int, lease_ms: int) -> CommandRow:

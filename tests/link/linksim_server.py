@@ -69,6 +69,7 @@ class SimServer:
     misses: int = 0
     resync: tuple[str, tuple[int, ...]] | None = None
     terminal_changes: int = 0
+    polls: int = 0
 
     # ---- the API's side
 
@@ -110,6 +111,7 @@ class SimServer:
         )
 
     def poll(self, request: PollRequest, now: int) -> PollAnswer | Problem:
+        self.polls += 1
         refused = self._fence(request.epoch)
         if refused:
             return refused

@@ -155,8 +155,11 @@ def test_a_named_command_is_in_the_journal_whatever_the_cursor_says() -> None:
     assert settle_offers([row(S.RUNNING)], 0, 50, NOW, named=frozenset({"c1"})).changed == ()
 
 
-def test_cancel_is_told_for_what_the_agent_holds() -> None:
-    assert settle_offers([row(S.HELD, cancel=True)], 1, 50, NOW).cancel == ("c1",)
+@pytest.mark.parametrize(
+    ("state", "told"), [(S.OFFERED, True), (S.HELD, True), (S.RUNNING, False), (S.UNCONFIRMED, False)]
+)
+def test_cancel_is_told_for_what_may_not_have_started(state: S, told: bool) -> None:
+    assert settle_offers([row(state, cancel=True)], 1, 50, NOW).cancel == (("c1",) if told else ())
 
 
 def test_acks_move_on_and_renew() -> None:

@@ -11,6 +11,9 @@ from link.protocol.commands import ENDED, CommandState
 from tests.link.linksim_agent import play
 from tests.link.linksim_world import CLUSTER, World
 
+MOST_POLLS = 500
+"""Of a schedule; some 30 are usual. Answers that come at once without anything new would make thousands."""
+
 
 def broken_promises(world: World) -> list[str]:
     server, cluster = world.server, world.cluster
@@ -40,6 +43,8 @@ def broken_promises(world: World) -> list[str]:
         wrong.append("I8 deleted what is not ours")
     if server.applied_rev != server.last_rev:
         wrong.append(f"I8 applied {server.applied_rev} of {server.last_rev}")
+    if server.polls > MOST_POLLS:
+        wrong.append(f"I9 {server.polls} polls: they are answered at once again and again")
     return wrong
 
 

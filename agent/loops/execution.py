@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +32,10 @@ from agent.wire import labels as names
 log = structlog.get_logger(__name__)
 
 MANAGER = "runai-scheduler"
+BINDING = 48
+EVICTING = 16
+"""So many binds and evictions are on their way at once. Fewer of these: each is two writes, and what then ends the pods
+asks the same API server; crowded out, it would begin when the last eviction is done, and room come free late."""
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 CONFIRM_S = 30.0
@@ -50,7 +53,7 @@ class Counts:
 
 
 class Executor:
-    """``carry_out(plan)`` returns at once; ``workers`` tasks do the writing."""
+    """``carry_out(plan)`` returns at once; tasks of ``run`` do the writing, binds and evictions each in their order."""
 
     def __init__(
         self,
@@ -63,7 +66,6 @@ class Executor:
         on_evicted: Callable[[Obj, Eviction], None],
         reservations: Reservations | None = None,
         volumes: VolumeBinder | None = None,
-        workers: int = 48,
     ) -> None:
         self.counts = Counts()
         self._kube = kube
@@ -73,9 +75,8 @@ class Executor:
         self._reservations = reservations
         self._volumes = volumes or VolumeBinder(kube, mirror, leading=leading)
         self._claims = ClaimBinder(kube, mirror.devices)
-        self._workers = workers
-        self._todo: deque[Bind | Eviction] = deque()
-        self._ready = asyncio.Semaphore(0)
+        self._binds: asyncio.Queue[Bind] = asyncio.Queue()
+        self._evictions: asyncio.Queue[Eviction] = asyncio.Queue()
         self._busy = 0
         self._decided: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
@@ -83,55 +84,54 @@ class Executor:
 
     @property
     def idle(self) -> bool:
-        return not self._todo and not self._busy
+        return not self.backlog
 
     @property
     def backlog(self) -> int:
-        return len(self._todo) + self._busy
+        return self._binds.qsize() + self._evictions.qsize() + self._busy
 
     def carry_out(self, plan: Plan) -> None:
-        """Assume every decision, then queue it. Evictions first: their room takes time to come free."""
+        """Assume every decision, then queue it. Neither kind waits for the other."""
         for eviction in plan.evictions:
             self._mirror.assume_leaving(eviction.pod)
-            self._queue(eviction)
+            self._evictions.put_nowait(eviction)
         for bind in plan.binds:
             self._mirror.assume_bound(bind.pod, bind.node, bind.gpu_groups)
             self._decided[bind.pod] = time.monotonic()
-            self._queue(bind)
-
-    def _queue(self, work: Bind | Eviction) -> None:
-        self._todo.append(work)
-        self._ready.release()
+            self._binds.put_nowait(bind)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._workers):
-                group.create_task(self._work(group))
+            for _ in range(BINDING):
+                group.create_task(self._binding(group))
+            for _ in range(EVICTING):
+                group.create_task(self._evicting())
             group.create_task(self._confirm())
 
-    async def _work(self, group: asyncio.TaskGroup) -> None:
+    async def _binding(self, group: asyncio.TaskGroup) -> None:
         while True:
-            await self._ready.acquire()
-            work = self._todo.popleft()
-            if isinstance(work, Bind) and self._waits(work):  # not in the way of the others
-                group.create_task(self._do(work))
+            bind = await self._binds.get()
+            if self._waits(bind):  # not in the way of the others
+                group.create_task(self._do(bind))
             else:
-                await self._do(work)
+                await self._do(bind)
+
+    async def _evicting(self) -> None:
+        while True:
+            eviction = await self._evictions.get()
+            await self._counted(self._evict(eviction))
 
     def _waits(self, bind: Bind) -> bool:
         """Whether a device or a volume must be there first."""
         entry = self._mirror.entry(bind.pod)
         return bool(bind.gpu_groups) or (entry is not None and self._volumes.needs(entry.obj))
 
-    async def _do(self, work: Bind | Eviction) -> None:
-        if not isinstance(work, Bind):
-            await self._counted(self._evict(work))
-            return
+    async def _do(self, bind: Bind) -> None:
         try:
-            if await self._with_volumes(work):
-                await self._counted(self._bind(work))
+            if await self._with_volumes(bind):
+                await self._counted(self._bind(bind))
         finally:
-            self._decided.pop(work.pod, None)
+            self._decided.pop(bind.pod, None)
 
     async def _counted(self, doing: Coroutine[Any, Any, None]) -> None:
         self._busy += 1

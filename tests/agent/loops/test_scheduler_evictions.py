@@ -53,3 +53,22 @@ async def test_an_eviction_that_is_never_allowed_is_not_asked_for_without_end():
         await until(lambda: kube.calls["refused", "Pod"])
         await asyncio.sleep(1.5)
         assert kube.calls["refused", "Pod"] <= 2
+
+
+async def test_a_bind_does_not_wait_for_evictions(monkeypatch):
+    """One of each at a time, and the eviction does not end."""
+    for name in ("BINDING", "EVICTING"):
+        monkeypatch.setattr(execution, name, 1)
+    kube = FakeKube(node(gpus=1), queue(gpus=1))
+    evicting = asyncio.Event()
+
+    async def never(*args: object, **kwargs: object) -> None:
+        evicting.set()
+        await asyncio.Event().wait()
+
+    kube.delete = never
+    async with scheduling(kube):
+        await preempt(kube)
+        await evicting.wait()
+        await kube.create(pod("other", gpus=0))
+        await until(lambda: "other" in placed(kube))

@@ -8,17 +8,21 @@ while their pods go on and tell no more news: what is known of them must still b
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from agent.kube.cache import Change, Store
 from agent.kube.protocol import Obj
-from agent.kube.resources import NODE, POD, POD_GROUP
+from agent.kube.resources import EVENT, NODE, POD, POD_GROUP
 from agent.kube.watch import Informers
+from agent.operator.causes import NO_SANDBOX, NOT_MOUNTED
 from agent.operator.facts import NodeFacts, PodFacts, node_facts, number, pod_facts
 from agent.operator.reconcile import is_ours
 from agent.wire import labels
 
 T = TypeVar("T")
+_VAGUE = "Unable to attach or mount"
+"""Begins the kubelet's sentence that gives no cause; there is another that does."""
 
 
 class Facts:
@@ -40,7 +44,12 @@ class Facts:
         """Node → uids of Workloads that have pods there."""
         self._nodes: Store = informers.store(NODE)
         self._facts_of_node: dict[str, NodeFacts] = {}
-        informers.store(POD).on_change(self._pod_changed)
+        self._obstacles: dict[str, dict[str, tuple[str, str]]] = {}
+        """Uid of a pod → key of an Event → its reason and what the kubelet said."""
+        self._pods: Store = informers.store(POD)
+        self._pods.on_change(self._pod_changed)
+        for reason in (NOT_MOUNTED, NO_SANDBOX):
+            informers.of(EVENT, fields=f"reason={reason}", optional=True).store.on_change(self._obstacle_changed)
         informers.store(POD_GROUP).on_change(self._group_changed)
         self._nodes.on_change(self._node_changed)
 
@@ -48,7 +57,14 @@ class Facts:
 
     def pods(self, uid: str) -> list[PodFacts]:
         """By index, then attempt."""
-        return sorted(self._pods_of.get(uid, {}).values(), key=lambda pod: (pod.index, pod.attempt))
+        found = sorted(self._pods_of.get(uid, {}).values(), key=lambda pod: (pod.index, pod.attempt))
+        return [self._with_obstacle(pod) for pod in found] if self._obstacles else found
+
+    def _with_obstacle(self, pod: PodFacts) -> PodFacts:
+        said = self._obstacles.get(pod.uid)
+        if not said or pod.set_up:
+            return pod
+        return replace(pod, obstacle=min(said.values(), key=lambda one: (one[1].startswith(_VAGUE), one)))
 
     def group(self, uid: str, name: str) -> Obj | None:
         return self._groups_of.get(uid, {}).get(name)
@@ -86,6 +102,20 @@ class Facts:
                 self._on_node.setdefault(facts.node, set()).add(owner["uid"])
         self._seen("Pod", namespace, name)
         self._enqueue(namespace, owner["name"])
+
+    def _obstacle_changed(self, change: Change) -> None:
+        uid = str((change.current.get("involvedObject") or {}).get("uid") or "")
+        event = change.new or {}
+        fresh = str(event.get("reason") or ""), str(event.get("message") or "")
+        if self._obstacles.get(uid, {}).get(change.key, ("", "")) == fresh:
+            return  # said again
+        if fresh[1]:
+            self._obstacles.setdefault(uid, {})[change.key] = fresh
+        else:
+            _drop(self._obstacles, uid, change.key)
+        pod = self._pods.by_uid(uid)
+        if pod is not None and (owner := owner_of(pod)) is not None:
+            self._enqueue(pod["metadata"]["namespace"], owner["name"])
 
     def _group_changed(self, change: Change) -> None:
         owner = owner_of(change.current)

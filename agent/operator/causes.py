@@ -12,12 +12,18 @@ from datetime import datetime
 from agent.operator.facts import ContainerFacts, NodeFacts, PodFacts
 
 SIGNALS = {1: "SIGHUP", 2: "SIGINT", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
+NOT_MOUNTED, NO_SANDBOX = "FailedMount", "FailedCreatePodSandBox"
+"""Events of the kubelet: what is wrong with a volume or a sandbox stands nowhere on the pod."""
+_SETTING_UP = ("ContainerCreating", "PodInitializing")
 
 
 def failure(pod: PodFacts) -> tuple[str, str]:
     """(code, sentence) of why a pod failed, or why it cannot start and is given up."""
     if pod.disrupted:
         return "Disrupted", f"{pod.name} was ended from outside: {pod.disrupted}"
+    for container in pod.before:
+        if container.exit_code:
+            return "PreparationFailed", _preparation(pod, container)
     for container in pod.containers:
         if container.waiting:
             return waiting(pod, container)
@@ -40,6 +46,13 @@ def _exit(pod: PodFacts, container: ContainerFacts) -> tuple[str, str]:
     return "ContainerFailed", f"{pod.name} exited with code {code}{by}{_after(container)}{detail}"
 
 
+def _preparation(pod: PodFacts, container: ContainerFacts) -> str:
+    """Of a container that runs before the workload's own: what it fetches or waits for is not there."""
+    code = container.exit_code if container.exit_code is not None else container.last_exit_code
+    detail = _one_line(container.ended_message or container.last_message)
+    return f"{container.name} of {pod.name} ended with code {code}" + (f": {detail}" if detail else "")
+
+
 def _after(container: ContainerFacts) -> str:
     if not container.started_at or not container.finished_at:
         return ""
@@ -50,15 +63,14 @@ def waiting(pod: PodFacts, container: ContainerFacts) -> tuple[str, str]:
     """(code, sentence) of what a container waits for."""
     text = _one_line(container.waiting_message)
     detail = f": {text}" if text else ""
+    image = container.image or pod.image
     match container.waiting:
         case "InvalidImageName":
-            return container.waiting, f'"{pod.image}" is not a valid image name{detail}'
+            return container.waiting, f'"{image}" is not a valid image name{detail}'
         case "ErrImagePull" | "ImagePullBackOff":
-            return "ImagePullFailed", f'the image "{pod.image}" cannot be pulled{detail}'
+            return "ImagePullFailed", f'the image "{image}" cannot be pulled{detail}'
         case "ErrImageNeverPull":
-            return "ImagePullFailed", (
-                f'the image "{pod.image}" is not on node {pod.node} and the pull policy is Never'
-            )
+            return "ImagePullFailed", (f'the image "{image}" is not on node {pod.node} and the pull policy is Never')
         case "CrashLoopBackOff":
             last = f" with code {container.last_exit_code}" if container.last_exit_code is not None else ""
             killed = " for lack of memory" if container.last_reason == "OOMKilled" else ""
@@ -75,8 +87,16 @@ def not_started(pod: PodFacts, node: NodeFacts | None) -> tuple[str, str]:
     """(code, sentence) for a pod that has a node but does not run yet."""
     if node is not None and not node.ready:
         return "NodeNotReady", node_sentence(node)
-    for container in pod.containers:
-        if container.waiting and container.waiting != "ContainerCreating":
+    reason, said = pod.obstacle
+    if said and reason == NOT_MOUNTED:
+        return "MountFailed", f"a volume of {pod.name} cannot be mounted on node {pod.node}: {_one_line(said)}"
+    if said:
+        return "SandboxFailed", f"{pod.name} cannot be set up on node {pod.node}: {_one_line(said)}"
+    for container in pod.before:
+        if container.waiting == "CrashLoopBackOff":
+            return "PreparationFailed", _preparation(pod, container) + f", tried {times(container.restarts + 1)}"
+    for container in (*pod.before, *pod.containers):
+        if container.waiting and container.waiting not in _SETTING_UP:
             return waiting(pod, container)
     return "ContainerCreating", f"{pod.name} is being set up on node {pod.node}"
 

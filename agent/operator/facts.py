@@ -19,6 +19,7 @@ class ContainerFacts:
     """State of one container: exactly one of waiting, running, terminated is true once the kubelet has spoken."""
 
     name: str
+    image: str = ""
     ready: bool = False
     restarts: int = 0
     waiting: str = ""
@@ -33,6 +34,7 @@ class ContainerFacts:
     finished_at: datetime | None = None
     last_exit_code: int | None = None
     last_reason: str = ""
+    last_message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,12 @@ class PodFacts:
     memory_limit: str = ""
     gpu_milli: int = 0
     containers: tuple[ContainerFacts, ...] = ()
+    before: tuple[ContainerFacts, ...] = ()
+    """Containers that run before these, one after the other."""
+    set_up: bool = False
+    """The kubelet has its volumes and its network: what was in the way of them is no more."""
+    obstacle: tuple[str, str] = ("", "")
+    """Reason and sentence of the kubelet's Event on why that cannot be; nothing once it is ``set_up``."""
 
     @property
     def scheduled(self) -> bool:
@@ -160,6 +168,8 @@ def pod_facts(pod: Manifest) -> PodFacts:
         memory_limit=str(((first.get("resources") or {}).get("limits") or {}).get("memory") or ""),
         gpu_milli=gpu_milli(pod),
         containers=tuple(_container(item) for item in status.get("containerStatuses") or ()),
+        before=tuple(_container(item) for item in status.get("initContainerStatuses") or ()),
+        set_up=(conditions.get("PodReadyToStartContainers") or {}).get("status") == "True",
     )
 
 
@@ -206,6 +216,7 @@ def _container(status: Manifest) -> ContainerFacts:
     last = (status.get("lastState") or {}).get("terminated") or {}
     return ContainerFacts(
         name=status.get("name", ""),
+        image=status.get("image") or "",
         ready=bool(status.get("ready")),
         restarts=int(status.get("restartCount") or 0),
         waiting=waiting.get("reason") or "",
@@ -219,6 +230,7 @@ def _container(status: Manifest) -> ContainerFacts:
         finished_at=moment((ended or {}).get("finishedAt")),
         last_exit_code=last.get("exitCode"),
         last_reason=last.get("reason") or "",
+        last_message=last.get("message") or "",
     )
 
 

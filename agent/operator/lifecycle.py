@@ -157,14 +157,14 @@ def _image_failure(progress: Progress, now: datetime) -> PodFacts | None:
     for unit in progress.units:
         for pod in unit.pods:
             since = pod.scheduled_at or pod.created_at
-            hopeless = any(container.waiting == "InvalidImageName" for container in pod.containers)
+            hopeless = any(container.waiting == "InvalidImageName" for container in (*pod.before, *pod.containers))
             if hopeless or (image_error(pod) and since and now - since >= IMAGE_DEADLINE):
                 return pod
     return None
 
 
 def image_error(pod: PodFacts) -> bool:
-    return any(container.waiting in IMAGE_ERRORS for container in pod.containers)
+    return any(container.waiting in IMAGE_ERRORS for container in (*pod.before, *pod.containers))
 
 
 def _ended(view: WorkloadView, progress: Progress, pods: Sequence[PodFacts], end: Phase, now: datetime) -> Decision:

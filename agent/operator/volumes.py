@@ -76,6 +76,7 @@ def _fetch(index: int, mount: Mount, image: str, script: str) -> Object:
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["sh", "-c", script],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "env": env,
         "volumeMounts": [{"name": _name(index), "mountPath": "/target"}],
     }

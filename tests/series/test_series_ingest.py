@@ -57,6 +57,17 @@ def test_a_day_without_partition_gets_one(conn):
     assert write(conn, "acme", CLUSTER, SampleBatch((sample(minutes_ago=6 * 24 * 60),))) == 1
 
 
+def test_a_batch_over_midnight_finds_both_its_days(conn):
+    """The day after was not made ahead: nothing of a batch is lost for that, and each sample lies in its own day."""
+    midnight = datetime(2031, 5, 2, tzinfo=UTC)
+    at = [int((midnight + timedelta(seconds=second)).timestamp() * 1000) for second in (-1, 0, 1)]
+    batch = SampleBatch(tuple(Sample("CPU_USAGE_CORES", "node", "node-1", moment, 1.0) for moment in at))
+    assert write(conn, "acme", CLUSTER, batch, now=midnight - timedelta(seconds=1)) == 3
+    conn.execute("SET search_path = acme, public")
+    rows = conn.execute("SELECT tableoid::regclass::text, count(*) FROM public.series_sample GROUP BY 1 ORDER BY 1")
+    assert rows.fetchall() == [("series_sample_20310501", 1), ("series_sample_20310502", 2)]
+
+
 def test_a_schema_that_is_gone_takes_nothing(conn):
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         write(conn, "nobody", CLUSTER, SampleBatch((sample(),)))

@@ -12,13 +12,15 @@ from series.ingest import write
 pytestmark = pytest.mark.services
 
 CLUSTER = UUID("22222222-2222-2222-2222-222222222222")
-TODAY = f"series_sample_{datetime.now(UTC):%Y%m%d}"
-TABLES = ["series_series", "series_sample", TODAY]
+NOW = datetime.now(UTC)
+"""One moment for all tests: their day stays the one that is asked for, should midnight pass meanwhile."""
+DAY = f"series_sample_{NOW:%Y%m%d}"
+TABLES = ["series_series", "series_sample", DAY]
 
 
 @pytest.fixture
 def filled(conn):
-    at = int(datetime.now(UTC).timestamp() * 1000)
+    at = int(NOW.timestamp() * 1000)
     for schema in ("acme", "globex"):
         write(conn, schema, CLUSTER, SampleBatch((Sample("CPU_USAGE_CORES", "node", "n", at, 1.0),)))
     return conn
@@ -53,4 +55,4 @@ def test_a_row_cannot_be_given_to_another_tenant(filled, table):
 def test_a_tenant_cannot_write_for_another(filled):
     enter(filled, "acme")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        filled.execute("INSERT INTO public.series_sample VALUES ('globex', 1, now(), 1)")
+        filled.execute("INSERT INTO public.series_sample VALUES ('globex', 1, %s, 1)", [NOW])

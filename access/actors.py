@@ -19,6 +19,13 @@ def user_actor(user: User) -> Actor:
     )
 
 
+def signed_in_as(row: User | Application) -> Actor:
+    """Who it is, with no grants: for what is written of a sign-in. Costs no query, and may do nothing."""
+    if isinstance(row, User):
+        return Actor(kind=SubjectKind.USER, id=str(row.pk), name=row.email)
+    return Actor(kind=SubjectKind.APPLICATION, id=str(row.pk), name=row.name)
+
+
 def application_actor(application: Application) -> Actor:
     own = Q(subject_kind=SubjectKind.APPLICATION, subject_id=application.pk)
     return Actor(kind=SubjectKind.APPLICATION, id=str(application.pk), name=application.name, grants=_grants(own))

@@ -7,8 +7,10 @@ from urllib.parse import urlencode
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from access.models import Application
+from access.api.token_grants import USED_EVERY
+from access.models import Application, AuditEntry
 from access.services.applications import regenerate_secret, set_enabled
 from access.services.bootstrap import system_actor
 
@@ -103,6 +105,19 @@ def test_a_token_costs_few_queries_however_often_it_is_asked_for(acme):
         assert ask(acme, **body).status_code == 200
     assert len(seen) <= 5, [query["sql"][:100] for query in seen]
     assert not any("UPDATE" in query["sql"] for query in seen)
+
+
+def test_a_programs_sign_in_is_audited_once_a_minute(acme):
+    body = {"clientID": acme.application_id, "clientSecret": acme.application_secret}
+    Application.objects.filter(client_id=acme.application_id).update(last_used_at=None)
+    mine = AuditEntry.objects.filter(action="sign-in", entity_type="application", result="success")
+    before = mine.count()
+    for _ in range(3):
+        ask(acme, grantType="client_credentials", **body)
+    assert mine.count() == before + 1
+    Application.objects.filter(client_id=acme.application_id).update(last_used_at=timezone.now() - USED_EVERY * 2)
+    ask(acme, grantType="client_credentials", **body)
+    assert mine.count() == before + 2
 
 
 def test_enabling_from_an_old_copy_revives_no_revoked_token(acme):

@@ -130,8 +130,8 @@ class ProviderMappersView(ApiView):
 
     def put(self, request: Request, alias: str) -> Response:
         row = providers.provider_of(alias)
-        providers.update_mappers(actor=self.actor, provider=row, values=body(request))
-        return Response(row.mappers, status=202)
+        changed = providers.update_mappers(actor=self.actor, provider=row, values=body(request))
+        return Response(changed.mappers, status=202)
 
 
 def _provider(request: Request, row: IdentityProvider) -> dict[str, Any]:

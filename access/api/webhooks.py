@@ -57,8 +57,7 @@ class WebhookView(ApiView):
 
     def put(self, request: Request, webhook_id: UUID) -> Response:
         row = webhook_or_404(webhook_id)
-        webhooks.update_webhook(actor=self.actor, webhook=row, values=body(request))
-        return Response(shapes.webhook(row))
+        return Response(shapes.webhook(webhooks.update_webhook(actor=self.actor, webhook=row, values=body(request))))
 
     def delete(self, request: Request, webhook_id: UUID) -> Response:
         webhooks.delete_webhook(actor=self.actor, webhook=webhook_or_404(webhook_id))

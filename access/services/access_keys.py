@@ -13,6 +13,7 @@ from access.services.applications import hash_secret
 from access.services.audit import record
 from access.services.scopes import root_scope
 from runai_cp.lib.errors import Conflict, NotAllowed
+from runai_cp.lib.models import held, remove
 from runai_cp.lib.names import account_name
 
 MOST = 50
@@ -50,7 +51,7 @@ def create_key(*, actor: Actor, name: object) -> tuple[AccessKey, str]:
 @transaction.atomic
 def renew_key(*, actor: Actor, key: AccessKey) -> str:
     """A new secret; the old one, and every token that was given for it, stop working at once."""
-    secret = secrets.token_urlsafe(32)
+    key, secret = held(key, "access key"), secrets.token_urlsafe(32)
     key.secret_hash = hash_secret(secret)
     key.token_generation += 1
     key.save(update_fields=["secret_hash", "token_generation", "updated_at"])
@@ -64,7 +65,7 @@ def delete_key(*, actor: Actor, key: AccessKey) -> None:
     if actor.kind != SubjectKind.USER or actor.id != str(key.owner_id):
         require(actor, Action.ACCESS_KEY_DELETE, root_scope())
     _remember(actor, "delete", key)
-    key.delete()
+    remove(key, "access key")
 
 
 def key_matches(key: AccessKey, secret: str) -> bool:

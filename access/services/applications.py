@@ -14,7 +14,8 @@ from access.services.audit import record
 from access.services.holdings import refuse_stronger
 from access.services.rules import create_rule, drop_rules_of
 from access.services.scopes import root_scope
-from runai_cp.lib.errors import Conflict, NotFound
+from runai_cp.lib.errors import Conflict
+from runai_cp.lib.models import held, remove
 from runai_cp.lib.names import account_name
 
 
@@ -53,7 +54,7 @@ def regenerate_secret(*, actor: Actor, application: Application) -> str:
     """A new secret; the old one, and every token that was given for it, stop working at once."""
     require(actor, Action.APPLICATION_UPDATE, root_scope())
     refuse_stronger(actor, application)
-    application = _locked(application)
+    application = held(application, "service account")
     secret = secrets.token_urlsafe(32)
     application.secret_hash = hash_secret(secret)
     application.token_generation += 1
@@ -75,7 +76,7 @@ def delete_application(*, actor: Actor, application: Application) -> None:
     record(
         actor=actor, action="delete", entity_type="application", entity_id=application.pk, entity_name=application.name
     )
-    application.delete()
+    remove(application, "service account")
 
 
 def hash_secret(secret: str) -> str:
@@ -91,7 +92,7 @@ def matches(application: Application, secret: str) -> bool:
 def set_enabled(*, actor: Actor, application: Application, enabled: bool) -> Application:
     """The row as it is then. A disabled application's tokens stop working with the next request."""
     require(actor, Action.APPLICATION_UPDATE, root_scope())
-    application = _locked(application)
+    application = held(application, "service account")
     before, application.enabled = application.enabled, enabled
     application.token_generation += not enabled
     application.save(update_fields=["enabled", "token_generation", "updated_at"])
@@ -105,11 +106,3 @@ def set_enabled(*, actor: Actor, application: Application, enabled: bool) -> App
         after={"enabled": enabled},
     )
     return application
-
-
-def _locked(application: Application) -> Application:
-    """As it is now: a generation that was read earlier would make revoked tokens valid again. Raises ``NotFound``."""
-    found: Application | None = Application.objects.select_for_update().filter(pk=application.pk).first()
-    if found is None:
-        raise NotFound("The service account is not there any more.")
-    return found

@@ -64,7 +64,10 @@ def change_brand(*, actor: Actor, name: object, colour: object) -> Brand:
 
 @transaction.atomic
 def set_logo(*, actor: Actor, content: bytes) -> Brand:
-    """Raises ``TooLarge`` and ``NotAPicture``. The type is read from the content, whatever the sender calls it."""
+    """Raises ``TooLarge`` and ``NotAPicture``. The type is read from the content, whatever the sender calls it.
+
+    Two at once take turns on the tenant's row before either touches a picture: the later one's is the only one kept.
+    """
     require(actor, Action.SETTINGS_UPDATE, root_scope())
     if len(content) > LARGEST:
         raise TooLarge(FieldError("logo", f"must have at most {LARGEST // 1024} KiB", f"{len(content) // 1024} KiB"))
@@ -76,6 +79,7 @@ def set_logo(*, actor: Actor, content: bytes) -> Brand:
         given = f"{found.width} x {found.height}"
         raise Invalid(FieldError("logo", f"must have {least} to {most} pixels on each side", given))
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    _held()
     Logo.objects.exclude(pk=digest).delete()
     Logo.objects.get_or_create(
         pk=digest, defaults={"media": found.media, "content": content, "created_by": actor.name[:200]}
@@ -87,6 +91,7 @@ def set_logo(*, actor: Actor, content: bytes) -> Brand:
 def remove_logo(*, actor: Actor) -> Brand:
     """Safe to repeat."""
     require(actor, Action.SETTINGS_UPDATE, root_scope())
+    _held()
     Logo.objects.all().delete()
     return _write(actor, logo="")
 
@@ -95,9 +100,14 @@ def logo_now() -> Logo | None:
     return Logo.objects.first()
 
 
+def _held() -> Tenant:
+    """The tenant's row as it is now, held until the transaction ends: it says which picture is shown."""
+    return Tenant.objects.select_for_update().get(pk=current_tenant().pk)
+
+
 def _write(actor: Actor, **changes: str) -> Brand:
     require(actor, Action.SETTINGS_UPDATE, root_scope())
-    tenant = Tenant.objects.select_for_update().get(pk=current_tenant().pk)
+    tenant = _held()
     before = asdict(brand_of(tenant))
     after = before | changes
     if after != before:

@@ -22,6 +22,7 @@ from access.services.scopes import root_scope
 from access.services.settings import setting
 from runai_cp.lib.crypto import seal, unseal
 from runai_cp.lib.errors import Conflict, FieldError, Invalid, TooMany
+from runai_cp.lib.models import gone
 
 CODES = 10
 FREE_FAILURES = 5
@@ -147,7 +148,8 @@ def reset_factors(*, actor: Actor, user: User) -> None:
     kinds = sorted(user.factors.values_list("kind", flat=True))
     user.factors.all().delete()
     user.recovery_codes.all().delete()
-    User.objects.filter(pk=user.pk).update(factor_failures=0, factor_locked_until=None)
+    if not User.objects.filter(pk=user.pk).update(factor_failures=0, factor_locked_until=None):
+        raise gone("person")
     _remember(actor, "reset", user, {"kinds": kinds})
 
 

@@ -15,6 +15,7 @@ from access.services.rules import drop_rules_of
 from access.services.scopes import root_scope
 from access.services.subjects import group_name
 from runai_cp.lib.errors import Conflict, FieldError, Invalid
+from runai_cp.lib.models import held, remove
 from runai_cp.lib.names import display_name
 
 MOST = 1000
@@ -42,6 +43,7 @@ def update_group(
 ) -> Group:
     """The name stays: bindings in the clusters carry it. Members of a provider's group are the provider's matter."""
     require(actor, Action.GROUP_UPDATE, root_scope())
+    group = held(group, "group")
     if description is not None:
         group.description = _description(description)
         group.save(update_fields=["description", "updated_at"])
@@ -62,7 +64,7 @@ def delete_group(*, actor: Actor, group: Group) -> None:
     require(actor, Action.GROUP_DELETE, root_scope())
     drop_rules_of(SubjectKind.GROUP, group.pk)
     _remember(actor, "delete", group)
-    group.delete()
+    remove(group, "group")
 
 
 @transaction.atomic

@@ -14,6 +14,7 @@ from access.services.scopes import root_scope
 from access.setting_keys import web_address
 from runai_cp.lib.crypto import seal, unseal
 from runai_cp.lib.errors import Conflict, FieldError, Invalid, NotFound
+from runai_cp.lib.models import held, remove
 from runai_cp.lib.names import display_name
 
 MAPPERS = {
@@ -27,6 +28,7 @@ ALIAS = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 SCOPE = re.compile(r"[a-zA-Z0-9._:/-]{1,200}")
 LONGEST_METADATA = 500_000
 """Characters of a SAML metadata file."""
+WHAT = "identity provider"
 _BODIES = {"oidc": "oidcData", "saml": "samlData", "openshift-v4": "ocpData"}
 
 
@@ -57,6 +59,7 @@ def create_provider(*, actor: Actor, values: dict[str, Any]) -> IdentityProvider
 def update_provider(*, actor: Actor, provider: IdentityProvider, values: dict[str, Any]) -> IdentityProvider:
     """The kind stays. Without a ``clientSecret`` the stored one stays, but never for another address: it would leak."""
     require(actor, Action.SETTINGS_UPDATE, root_scope())
+    provider = held(provider, WHAT)
     before = shape(provider)
     if values.get("type", provider.kind) != provider.kind:
         raise Invalid(FieldError("type", "cannot be changed; remove the provider and make another", values["type"]))
@@ -69,6 +72,7 @@ def update_provider(*, actor: Actor, provider: IdentityProvider, values: dict[st
 @transaction.atomic
 def update_mappers(*, actor: Actor, provider: IdentityProvider, values: object) -> IdentityProvider:
     require(actor, Action.SETTINGS_UPDATE, root_scope())
+    provider = held(provider, WHAT)
     before, provider.mappers = provider.mappers, read_mappers(values)
     provider.save(update_fields=["mappers", "updated_at"])
     _remember(actor, "update", provider, before={"mappers": before}, after={"mappers": provider.mappers})
@@ -79,7 +83,7 @@ def update_mappers(*, actor: Actor, provider: IdentityProvider, values: object) 
 def delete_provider(*, actor: Actor, provider: IdentityProvider) -> None:
     require(actor, Action.SETTINGS_UPDATE, root_scope())
     _remember(actor, "delete", provider, before=shape(provider))
-    provider.delete()
+    remove(provider, WHAT)
 
 
 def secret_of(provider: IdentityProvider) -> str:

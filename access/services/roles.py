@@ -24,6 +24,7 @@ from access.services.audit import record
 from access.services.projection import publish_rule
 from access.services.scopes import root_scope
 from runai_cp.lib.errors import Conflict, FieldError, Invalid, NotFound
+from runai_cp.lib.models import held
 from runai_cp.lib.names import display_name
 
 
@@ -100,7 +101,7 @@ def create_role(*, actor: Actor, values: dict[str, Any]) -> Role:
 def update_role(*, actor: Actor, role: Role, values: dict[str, Any]) -> Role:
     """Only what is given changes. Everybody who holds the role has its new rights with their next request."""
     require(actor, Action.ROLE_UPDATE, root_scope())
-    row = Role.objects.select_for_update().get(pk=role.pk)
+    row = held(role, "role")
     before = snapshot(row)
     _fill(row, actor, values, creating=False)
     row.updated_by = actor.name
@@ -122,11 +123,12 @@ def update_role(*, actor: Actor, role: Role, values: dict[str, Any]) -> Role:
 
 @transaction.atomic
 def delete_role(*, actor: Actor, role: Role) -> None:
-    """Raises ``Conflict`` while a rule gives it to somebody."""
+    """Raises ``Conflict`` while a rule gives it to somebody, ``NotFound`` where it is gone already."""
     require(actor, Action.ROLE_DELETE, root_scope())
-    held = AccessRule.objects.filter(custom_role=role).count()
-    if held:
-        raise Conflict(f"{held} access rules give this role to somebody; remove them first.")
+    role = held(role, "role")
+    given = AccessRule.objects.filter(custom_role=role).count()
+    if given:
+        raise Conflict(f"{given} access rules give this role to somebody; remove them first.")
     AccessRule.ever.filter(custom_role=role).update(custom_role=None)
     record(
         actor=actor,

@@ -16,6 +16,7 @@ from access.services.roles import RoleInfo, find_role, role_of
 from access.services.scopes import root_scope
 from access.services.subjects import find_subject
 from runai_cp.lib.errors import Conflict, FieldError, Invalid, NotAllowed
+from runai_cp.lib.models import held
 
 __all__ = ["create_rule", "delete_rule", "drop_rules_of", "drop_rules_on", "publish_cluster_rules", "update_rule"]
 LONGEST = timedelta(days=3660)
@@ -72,7 +73,7 @@ def update_rule(*, actor: Actor, rule: AccessRule, change: RuleChange) -> Access
 
     Raises as ``create_rule`` and ``delete_rule`` do.
     """
-    row = AccessRule.objects.select_for_update(of=("self",)).select_related("scope", "custom_role").get(pk=rule.pk)
+    row = _held(rule)
     scope = change.scope or row.scope
     require(actor, Action.ACCESS_RULE_UPDATE, row.scope)
     require(actor, Action.ACCESS_RULE_UPDATE, scope)
@@ -100,11 +101,12 @@ def update_rule(*, actor: Actor, rule: AccessRule, change: RuleChange) -> Access
 
 @transaction.atomic
 def delete_rule(*, actor: Actor, rule: AccessRule) -> None:
-    """Raises ``Conflict`` for the last administrator of the tenant."""
-    require(actor, Action.ACCESS_RULE_DELETE, rule.scope)
-    _keep_an_administrator(rule)
-    _remember(actor, "delete", rule, before=snapshot(rule))
-    _drop(rule)
+    """Raises ``Conflict`` for the last administrator of the tenant, ``NotFound`` where the rule is gone already."""
+    row = _held(rule)
+    require(actor, Action.ACCESS_RULE_DELETE, row.scope)
+    _keep_an_administrator(row)
+    _remember(actor, "delete", row, before=snapshot(row))
+    _drop(row)
 
 
 def may_delete(*, actor: Actor, rule: AccessRule) -> None:
@@ -138,9 +140,8 @@ def drop_rules_on(scope: Scope) -> None:
 
 def keep_an_administrator(*, without_user: object) -> None:
     """Raises ``Conflict`` when nobody but this user may administer the tenant for ever."""
-    if _administrators().exclude(subject_id=without_user).exists():
-        return
-    if _administrators().filter(subject_id=without_user).exists():
+    people = {row.subject_id for row in _administrators()}
+    if people == {without_user}:
         raise Conflict("The last administrator of the tenant cannot be removed.")
 
 
@@ -175,23 +176,36 @@ def _grantable(actor: Actor, role: str | int, scope: Scope) -> RoleInfo:
 
 
 def _administrators():  # type: ignore[no-untyped-def]
-    """Rules that make an active user administrator of the tenant without an end; locked, so that two cannot race."""
+    """Rules that make an active user administrator of the tenant without an end; locked, so that two cannot race, and
+    in one order, so that two never wait for each other."""
     people = User.objects.filter(is_active=True).values("pk")
-    return AccessRule.objects.filter(
-        role="administrator",
-        scope=root_scope(),
-        subject_kind=SubjectKind.USER,
-        expires_at=None,
-        subject_id__in=people,
-    ).select_for_update()
+    return (
+        AccessRule.objects.filter(
+            role="administrator",
+            scope=root_scope(),
+            subject_kind=SubjectKind.USER,
+            expires_at=None,
+            subject_id__in=people,
+        )
+        .select_for_update()
+        .order_by("pk")
+    )
+
+
+def _held(rule: AccessRule) -> AccessRule:
+    """The rule as it is now; all administrators' before it where it is one of theirs. Raises ``NotFound``."""
+    if _administers(rule):
+        list(_administrators())
+    return held(rule, "rule")
+
+
+def _administers(rule: AccessRule) -> bool:
+    everywhere = rule.role == "administrator" and rule.scope.kind == ScopeKind.TENANT
+    return everywhere and rule.subject_kind == SubjectKind.USER and rule.expires_at is None
 
 
 def _keep_an_administrator(rule: AccessRule) -> None:
-    counts = rule.role == "administrator" and rule.scope.kind == ScopeKind.TENANT
-    if not counts or rule.subject_kind != SubjectKind.USER or rule.expires_at is not None:
-        return
-    rows = list(_administrators().order_by("pk"))
-    if any(row.pk == rule.pk for row in rows) and len(rows) == 1:
+    if _administers(rule) and [row.pk for row in _administrators()] == [rule.pk]:
         raise Conflict("The last administrator of the tenant cannot be removed.")
 
 

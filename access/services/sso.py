@@ -175,12 +175,12 @@ def _first_time(provider: IdentityProvider, arrival: Arrival) -> User:
     if there is not None and there.identities.exists():
         raise SsoFailed("Your address belongs to an account of another identity, which an administrator can remove.")
     user = there or User(email=arrival.email, is_local=False, created_by=provider.alias)
-    if there is None:
-        user.set_unusable_password()
-        user.save()
-        _remember("create", user, after={"provider": provider.alias})
     try:
         with transaction.atomic():
+            if there is None:
+                user.set_unusable_password()
+                user.save()
+                _remember("create", user, after={"provider": provider.alias})
             Identity.objects.create(user=user, provider=provider, subject=arrival.subject)
     except IntegrityError as error:
         raise SsoFailed("You are signing in twice at the same moment; try again.") from error

@@ -28,6 +28,7 @@ from access.setting_keys import web_address
 from runai_cp.lib import egress
 from runai_cp.lib.crypto import seal, unseal
 from runai_cp.lib.errors import Conflict, FieldError, Invalid
+from runai_cp.lib.models import held, remove
 from runai_cp.lib.names import display_name
 from runai_cp.lib.renderers import timestamp
 
@@ -56,7 +57,9 @@ def create_webhook(*, actor: Actor, values: dict[str, Any]) -> tuple[Webhook, st
 
 @transaction.atomic
 def update_webhook(*, actor: Actor, webhook: Webhook, values: dict[str, Any]) -> Webhook:
+    """Only what is given changes, and of the row as it is by now. Raises ``NotFound`` where it is gone."""
     require(actor, Action.WEBHOOK_UPDATE, root_scope())
+    webhook = held(webhook, "webhook")
     before = snapshot(webhook)
     _fill(webhook, values, creating=False)
     _save(webhook)
@@ -67,6 +70,7 @@ def update_webhook(*, actor: Actor, webhook: Webhook, values: dict[str, Any]) ->
 @transaction.atomic
 def renew_secret(*, actor: Actor, webhook: Webhook) -> str:
     require(actor, Action.WEBHOOK_UPDATE, root_scope())
+    webhook = held(webhook, "webhook")
     secret = secrets.token_urlsafe(32)
     webhook.secret = seal(secret.encode(), _place(webhook))
     webhook.save(update_fields=["secret", "updated_at"])
@@ -78,7 +82,7 @@ def renew_secret(*, actor: Actor, webhook: Webhook) -> str:
 def delete_webhook(*, actor: Actor, webhook: Webhook) -> None:
     require(actor, Action.WEBHOOK_DELETE, root_scope())
     _remember(actor, "delete", webhook, before=snapshot(webhook))
-    webhook.delete()
+    remove(webhook, "webhook")
 
 
 @transaction.atomic

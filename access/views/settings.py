@@ -80,9 +80,9 @@ def provider(request: HttpRequest, alias: str) -> HttpResponse:
     form = _form_of(row.kind)(request.POST or None, provider=row)
     if request.method == "POST" and form.is_valid():
         try:
-            providers.update_provider(actor=request.actor, provider=row, values=form.body())  # type: ignore[attr-defined]
-            toast(request, f"{row.name} was saved")
-            return redirect("access:provider", alias=row.alias)
+            saved = providers.update_provider(actor=request.actor, provider=row, values=form.body())  # type: ignore[attr-defined]
+            toast(request, f"{saved.name} was saved")
+            return redirect("access:provider", alias=saved.alias)
         except DomainError as error:
             form.refuse(error)
     return _provider_page(request, form, row=row)

@@ -1,12 +1,18 @@
-"""The base of most models: a UUID that sorts by time, and two timestamps; and the lookup of names without case."""
+"""The base of most models: a UUID that sorts by time, and two timestamps; the lookup of names without case; and acts on
+rows that somebody else may remove meanwhile.
+"""
 
 import secrets
 import time
 import uuid
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import models
 from django.db.models.lookups import Lookup
+
+from runai_cp.lib.errors import NotFound
+
+Row = TypeVar("Row", bound=models.Model)
 
 
 @models.CharField.register_lookup
@@ -41,3 +47,26 @@ class BaseModel(models.Model):
 
     class Meta:
         abstract = True
+
+
+def held(row: Row, what: str) -> Row:
+    """The row as it is now, held until the transaction ends: what was read before it may be old.
+
+    Raises ``NotFound`` with "This ``what`` no longer exists." where somebody removed it meanwhile.
+    """
+    rows = type(row)._default_manager.select_for_update(of=("self",))
+    found: Row | None = rows.filter(pk=row.pk).first()
+    if found is None:
+        raise gone(what)
+    return found
+
+
+def remove(row: models.Model, what: str) -> None:
+    """Delete a row, in the caller's transaction. Raises ``NotFound`` where somebody else did: it is audited once."""
+    _, counts = row.delete()
+    if not counts.get(row._meta.label):
+        raise gone(what)
+
+
+def gone(what: str) -> NotFound:
+    return NotFound(f"This {what} no longer exists.")

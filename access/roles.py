@@ -220,8 +220,8 @@ CLUSTER_ROLE_NAMES = ("administrator", "researcher", "viewer")
 
 
 def role_named(value: str | int) -> str | None:
-    """The key of a predefined role by key, title or API number; None when there is none."""
-    text = str(value)
+    """The key of a predefined role by key, title (in any case) or API number; None when there is none."""
+    text = str(value).lower()
     if text.isascii() and text.isdigit():
         return next((key for key, number in ROLE_IDS.items() if str(number) == text), None)
-    return next((key for key, title in ROLE_TITLES.items() if text in (key, title)), None)
+    return next((key for key, title in ROLE_TITLES.items() if text in (key, title.lower())), None)

@@ -17,7 +17,7 @@ _TAKEN: dict[str, Callable[[str], bool]] = {
     "groups": lambda name: Group.objects.filter(name__same=name).exists(),
     "roles": lambda name: role_named(name) is not None or Role.objects.filter(name__same=name).exists(),
     "idps": lambda name: IdentityProvider.objects.filter(alias__same=name).exists(),
-    "webhooks": lambda name: Webhook.objects.filter(name=name).exists(),
+    "webhooks": lambda name: Webhook.objects.filter(name__same=name).exists(),
 }
 
 

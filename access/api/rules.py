@@ -32,6 +32,8 @@ SUBJECT_KINDS = {
 }
 MOST = 500
 """Rules that one batch may make or remove."""
+LONGEST_ID = 64
+"""Characters of a scope's public id."""
 
 RULE_CHANGE = {"roleId": WHOLE, "scopeId": TEXT, "scopeType": one_of(*ScopeKind.values), "expiresAt": MOMENT}
 RULE = {
@@ -242,8 +244,10 @@ def scope_named(kind: str, ref: str) -> Scope:
     """The scope of a kind and its owner's public id. Raises ``Invalid``."""
     if kind not in ScopeKind.values:
         raise Invalid(FieldError("scopeType", f"allowed are {ScopeKind.values}", kind[:80], ScopeKind.values))
+    if len(ref) > LONGEST_ID:
+        raise Invalid(FieldError("scopeId", f"must have at most {LONGEST_ID} characters", ref[:80]))
     rows = Scope.objects.filter(kind=kind)
-    scope = rows.first() if kind == ScopeKind.TENANT else rows.filter(ref=ref[:64]).first()
+    scope = rows.first() if kind == ScopeKind.TENANT else rows.filter(ref=ref).first()
     if scope is None:
         raise Invalid(FieldError("scopeId", f"no {kind} has this id", ref[:80]))
     return scope

@@ -1,6 +1,7 @@
 """Addresses that want to hear of changes, and what is still to be delivered to them."""
 
 from django.db import models
+from django.db.models.functions import Lower
 
 from runai_cp.lib.models import BaseModel
 
@@ -8,7 +9,7 @@ from runai_cp.lib.models import BaseModel
 class Webhook(BaseModel):
     """``events`` are patterns as ``project.*`` or ``*.delete``. ``cursor`` is the last audit number it has taken in."""
 
-    name = models.CharField(max_length=100, unique=True)
+    name = models.CharField(max_length=100)
     url = models.CharField(max_length=500)
     events = models.JSONField(default=list)
     secret = models.BinaryField(default=bytes)
@@ -16,6 +17,9 @@ class Webhook(BaseModel):
     enabled = models.BooleanField(default=True)
     cursor = models.BigIntegerField(default=0)
     created_by = models.CharField(max_length=200)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("name"), name="webhook_name_once")]
 
     def __str__(self) -> str:
         return self.name

@@ -267,6 +267,16 @@ def test_another_browser_cannot_finish_what_this_one_began(acme, liar):
     assert victim.get("/account/").status_code == 302
 
 
+def test_a_planted_session_key_is_not_kept(acme, liar):
+    make_provider(liar.base)
+    client = acme.client()
+    asked = asked_for(client.get("/sso/idp/start"))
+    planted = client.session.session_key
+    liar.claims = {"nonce": asked["nonce"]}
+    assert come_back(client, asked).status_code == 302
+    assert client.session.session_key != planted
+
+
 def test_a_callback_works_once(acme, liar):
     make_provider(liar.base)
     client = acme.client()

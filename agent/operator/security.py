@@ -12,12 +12,13 @@ LARGEST_ID = 2**31 - 1
 
 
 def pod_context(security: Security | None) -> Object:
-    """``securityContext`` of the pod: ids for all of its containers, and for its volumes' files."""
+    """``securityContext`` of the pod: ids for all of its containers, and for its volumes' files. A group without a user
+    is for the container alone: no runtime takes one for the sandbox, which has no image to say the user."""
     if security is None:
         return {}
     found = {
         "runAsUser": security.run_as_uid,
-        "runAsGroup": security.run_as_gid,
+        "runAsGroup": security.run_as_gid if security.run_as_uid is not None else None,
         "fsGroup": security.run_as_gid,
         "supplementalGroups": list(security.supplemental_groups) or None,
         "runAsNonRoot": security.run_as_non_root,
@@ -31,6 +32,7 @@ def container_context(security: Security | None) -> Object:
     if security is None:
         return {}
     found = {
+        "runAsGroup": security.run_as_gid if security.run_as_uid is None else None,
         "readOnlyRootFilesystem": security.read_only_root_filesystem,
         "allowPrivilegeEscalation": security.allow_privilege_escalation,
         "capabilities": {"add": list(security.capabilities)} if security.capabilities else None,

@@ -4,7 +4,9 @@ The image brings ``ssh``, ``sshd`` and ``mpirun``; nothing else of it is relied 
 come from here, so that no host is trusted unseen and no password is taken. Port 2222 needs no rights.
 
 Files of a Secret belong to root. ssh refuses a private key of its own user that others may read, and a user who is not
-root can read no other: so each private key is there twice, for root alone and for whoever else the image runs as.
+root can read no other: so each private key is there twice, for root alone and for whoever else the image runs as. As
+whom it runs is not known here, and the kubelet opens both to a group where the pod has one: so our own commands first
+copy the keys to where they are their user's alone.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ from agent.operator.workload import WorkloadView
 Object = dict[str, Any]
 PORT = 2222
 VOLUME = "ssh-auth"
+OWN_VOLUME = "ssh-keys"
+OWN = "/run/runai-ssh"
+"""Where a pod has private keys of its own user."""
 PRIVATE = ("id_ed25519", "ssh_host_ed25519_key")
 PUBLIC = ("authorized_keys", "known_hosts", "config")
 FOR_ANY = "_any"
@@ -97,6 +102,7 @@ def _client_config(path: str) -> str:
         "  BatchMode yes",
         "  ConnectionAttempts 10",
         "  LogLevel ERROR",
+        f'  IdentityFile "{OWN}/{PRIVATE[0]}"',
         "Match localuser root",
         f'  IdentityFile "{path}/id_ed25519"',
         "Match localuser !root,*",
@@ -111,12 +117,16 @@ def volumes(view: WorkloadView) -> list[Object]:
     items = [{"key": name, "path": name, "mode": _PRIVATE_MODE} for name in PRIVATE]
     items += [{"key": name, "path": f"{name}{FOR_ANY}", "mode": _PUBLIC_MODE} for name in PRIVATE]
     items += [{"key": name, "path": name, "mode": _PUBLIC_MODE} for name in PUBLIC]
-    return [{"name": VOLUME, "secret": {"secretName": secret_name(view), "defaultMode": _PRIVATE_MODE, "items": items}}]
+    given = {"secretName": secret_name(view), "defaultMode": _PRIVATE_MODE, "items": items}
+    return [
+        {"name": VOLUME, "secret": given},
+        {"name": OWN_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+    ]
 
 
 def pod_context(view: WorkloadView) -> Object:
-    """The pod's ``securityContext``: no group for its volumes' files where root calls ssh. The kubelet would let that
-    group read root's own keys, which ssh then refuses; root reads the volumes without it."""
+    """The pod's ``securityContext``: no group for its volumes' files where root is known to call ssh. The kubelet would
+    let that group read root's own keys, which ssh then refuses; root reads the volumes without it."""
     given = view.spec.security
     context = security.pod_context(given)
     user = given.run_as_uid if given is not None else None
@@ -126,7 +136,12 @@ def pod_context(view: WorkloadView) -> Object:
 
 
 def mounts(view: WorkloadView) -> list[Object]:
-    return [{"name": VOLUME, "mountPath": _path(view), "readOnly": True}] if uses_ssh(view) else []
+    if not uses_ssh(view):
+        return []
+    return [
+        {"name": VOLUME, "mountPath": _path(view), "readOnly": True},
+        {"name": OWN_VOLUME, "mountPath": OWN},
+    ]
 
 
 def environment(view: WorkloadView) -> dict[str, str]:
@@ -153,6 +168,13 @@ def serves(view: WorkloadView, index: int) -> bool:
     return not launcher_has_own or not (view.spec.command or view.spec.args)
 
 
+def _own_keys(view: WorkloadView) -> str:
+    """Shell words that copy the private keys for the user who runs them."""
+    path = shlex.quote(_path(view))
+    copy = f'cat {path}/"$key" 2>/dev/null >{OWN}/"$key" || cat {path}/"$key"{FOR_ANY} >{OWN}/"$key"'
+    return f"(umask 077; for key in {' '.join(PRIVATE)}; do {copy}; done)"
+
+
 def serve_command(view: WorkloadView) -> list[str]:
     path = shlex.quote(_path(view))
     options = (
@@ -164,16 +186,14 @@ def serve_command(view: WorkloadView) -> list[str]:
         "PermitRootLogin=prohibit-password",
     )
     flags = " ".join(f"-o {option}" for option in options)
-    host_key = f"{path}/ssh_host_ed25519_key"
-    files = f'-o HostKey="$key" -o AuthorizedKeysFile={path}/authorized_keys'
-    choose = f'key={host_key}; [ "$(id -u)" = 0 ] || key={host_key}{FOR_ANY}'
-    script = f"{choose}; mkdir -p /run/sshd 2>/dev/null; exec /usr/sbin/sshd -D -e -p {PORT} {flags} {files}"
-    return ["/bin/sh", "-c", script]
+    files = f"-o HostKey={OWN}/{PRIVATE[1]} -o AuthorizedKeysFile={path}/authorized_keys"
+    serve = f"mkdir -p /run/sshd 2>/dev/null; exec /usr/sbin/sshd -D -e -p {PORT} {flags} {files}"
+    return ["/bin/sh", "-c", f"{_own_keys(view)}; {serve}"]
 
 
 def init_containers(view: WorkloadView, index: int) -> list[Object]:
-    """In the launcher: wait until every worker lets us in, and say why one does not, once for each new answer. With the
-    image that ``mpirun`` will use."""
+    """In the launcher: its keys, then wait until every worker lets us in, and say why one does not, once for each new
+    answer. With the image that ``mpirun`` will use."""
     if not uses_ssh(view) or index != 0:
         return []
     hosts = [
@@ -182,12 +202,13 @@ def init_containers(view: WorkloadView, index: int) -> list[Object]:
     ]
     ask = f"ssh -F {shlex.quote(_path(view))}/config -o ConnectionAttempts=1 -o ConnectTimeout=2"
     tell = '[ "$why" = "$told" ] || { echo "$host: $why" >&2; told=$why; }'
-    script = f'for host in {" ".join(hosts)}; do until why=$({ask} "$host" true 2>&1); do {tell}; sleep 0.5; done; done'
+    wait_for = f'until why=$({ask} "$host" true 2>&1); do {tell}; sleep 0.5; done'
+    script = f"{_own_keys(view)}; for host in {' '.join(hosts)}; do {wait_for}; done"
     master = view.spec.master
-    wait: Object = {
+    container: Object = {
         "name": "wait-for-workers",
         "image": (master.image if master is not None else None) or view.spec.image,
         "command": ["/bin/sh", "-c", script],
         "volumeMounts": mounts(view),
     }
-    return [wait | ({"imagePullPolicy": view.spec.image_pull_policy} if view.spec.image_pull_policy else {})]
+    return [container | ({"imagePullPolicy": view.spec.image_pull_policy} if view.spec.image_pull_policy else {})]

@@ -72,6 +72,16 @@ def test_what_becomes_of_it_in_a_pod():
     assert container["readinessProbe"] == {"httpGet": get, "periodSeconds": 5}
 
 
+def test_a_group_without_a_user_is_the_container_s():
+    """No runtime makes a sandbox with a group and without a user."""
+    request = read_creation(body(security={"runAsGid": 100}), "training")
+    obj = plain_manifest(compile_spec(request), object_name="w", namespace="runai-vision")
+    obj["metadata"]["uid"] = "u"
+    spec = pods.pod(read_workload(obj, read_project(project())), 0, 0)["spec"]
+    assert spec["securityContext"] == {"fsGroup": 100}
+    assert spec["containers"][0]["securityContext"] == {"runAsGroup": 100}
+
+
 @pytest.mark.parametrize(
     ("spec", "path"),
     [

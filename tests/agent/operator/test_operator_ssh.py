@@ -103,8 +103,9 @@ async def test_the_launcher_waits_for_all_workers_and_lists_them_alone():
 async def test_no_group_may_read_the_keys_where_root_calls_ssh(path, user, group):
     """The kubelet opens the files of a Secret to ``fsGroup``; ssh refuses a key of its own user's that others read."""
     given = {"runAsGid": 7} | ({"runAsUid": user} if user is not None else {})
-    context = pod(await made(sshAuthMountPath=path, security=given), 1)["spec"]["securityContext"]
-    assert (context["runAsGroup"], context.get("fsGroup")) == (7, group)
+    spec = pod(await made(sshAuthMountPath=path, security=given), 1)["spec"]
+    own = spec["securityContext"] if user is not None else spec["containers"][0]["securityContext"]
+    assert (own["runAsGroup"], spec.get("securityContext", {}).get("fsGroup")) == (7, group)
 
 
 @pytest.mark.skipif(
@@ -115,16 +116,39 @@ async def test_ssh_takes_the_key_that_its_user_may_read(tmp_path: Path):
     (tmp_path / "config").write_text(secret["stringData"]["config"])
     asked = subprocess.run(["ssh", "-G", "-F", tmp_path / "config", "w"], capture_output=True, text=True, check=True)
     keys = [line.split()[1] for line in asked.stdout.splitlines() if line.startswith("identityfile ")]
-    assert keys == [f"{PATH}/id_ed25519" if os.getuid() == 0 else f"{PATH}/id_ed25519_any"]
+    own = f"{ssh.OWN}/id_ed25519"
+    assert keys == [own, f"{PATH}/id_ed25519" if os.getuid() == 0 else f"{PATH}/id_ed25519_any"]
+
+
+def here(script: str, folder: Path, suffix: str = "") -> str:
+    """The script with its folders in ``folder``; the private keys that can be read are those of ``suffix``."""
+    keys, own = folder / "keys", folder / "own"
+    keys.mkdir()
+    own.mkdir()
+    for name in ssh.PRIVATE:
+        (keys / f"{name}{suffix}").write_text(f"the key {name}")
+    return script.replace(PATH, str(keys)).replace(ssh.OWN, str(own))
+
+
+@pytest.mark.parametrize("suffix", ["", ssh.FOR_ANY])
+async def test_first_a_pod_gets_the_keys_as_its_user_s_alone(tmp_path: Path, suffix: str):
+    """Root reads the first of each two, everybody else the second."""
+    worker = pod(await made(command=["mpirun"]), 1)["spec"]["containers"][0]
+    script = here(worker["command"][2].partition("; mkdir")[0], tmp_path, suffix)
+    subprocess.run(["/bin/sh", "-c", script], check=True, capture_output=True)
+    for name in ssh.PRIVATE:
+        key = tmp_path / "own" / name
+        assert (key.read_text(), oct(key.stat().st_mode & 0o777)) == (f"the key {name}", "0o600")
 
 
 async def test_the_waiting_launcher_says_what_ssh_says_once_for_each_answer(tmp_path: Path):
     (wait,) = pod(await made(command=["mpirun"]), 0)["spec"]["initContainers"]
+    script = here(wait["command"][2], tmp_path)
     fake = tmp_path / "ssh"
     fake.write_text('#!/bin/sh\necho x >>"$0.n"; [ "$(wc -l <"$0.n")" -gt 3 ] || { echo "bad key" >&2; exit 255; }\n')
     fake.chmod(0o755)
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    ran = subprocess.run(wait["command"], env=env, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(["/bin/sh", "-c", script], env=env, capture_output=True, text=True, timeout=60)
     assert (ran.returncode, ran.stderr) == (0, "hello-1.hello.runai-vision.svc: bad key\n")
 
 

@@ -3,11 +3,11 @@
 Services call ``take_turn`` first (it locks the row) and ``raise_version`` last, inside their transaction.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from agent.wire.objects import UNLIMITED, PoolQuota
 from projects.models import Department, Project
-from runai_cp.lib.errors import DomainError
+from runai_cp.lib.errors import Conflict, DomainError, NotFound
 
 _SCALE = {"gpu": 1000, "cpu": 1, "memory": 1 << 20}
 _PARTS = {"deserved": "deserved", "limit": "limit", "over_quota_weight": "overQuotaWeight"}
@@ -20,18 +20,33 @@ class Changed(DomainError):
     title = "Precondition failed"
 
 
-def take_turn(unit: Department | Project, expected: int | None, difference: Mapping[str, str]) -> None:
-    """Lock the row; with ``expected`` raise ``Changed`` where somebody saved in between.
+def take_turn(
+    unit: Department | Project, expected: int | None, difference: Callable[[], Mapping[str, str]] = dict
+) -> None:
+    """Lock the row and bring ``unit`` up to what is stored: what nobody asks for stays as it is now, not as it was.
 
-    ``difference``: what the caller's values would change against those stored now.
+    With ``expected`` raises ``Changed`` where somebody saved in between; ``difference`` then says what the caller's
+    values would change against those stored now. Raises ``Conflict`` for one that is being deleted: its document is
+    taken back, and must not come again. Raises ``NotFound`` for one that is gone.
     """
-    row = type(unit).objects.select_for_update(of=("self",)).get(pk=unit.pk)
+    row = type(unit).objects.select_for_update(of=("self",)).filter(pk=unit.pk).first()
+    if row is None:
+        raise NotFound(f"{unit.name} is not there any more.")
+    catch_up(unit, row)
     if expected is not None and row.version != expected:
         message = (
             f"{row.updated_by} has changed {unit.name} since you read it (version {row.version} now, {expected} "
             "yours); read it again. What you wanted differs from what it is now."
         )
-        raise Changed(message, **difference)
+        raise Changed(message, **difference())
+
+
+def catch_up(unit: Department | Project, row: Department | Project) -> None:
+    """Give ``unit`` the values of ``row``, which is the same one, read under its lock. Raises ``Conflict``."""
+    if row.delete_requested_at is not None:
+        raise Conflict(f"{unit.name} is being deleted.")
+    for field in type(unit)._meta.concrete_fields:
+        setattr(unit, field.attname, getattr(row, field.attname))
 
 
 def raise_version(unit: Department | Project, actor_name: str) -> None:

@@ -94,19 +94,24 @@ def update_department(*, actor: Actor, department: Department, request: UpdateOr
     publish_department(department)
     inherited = (request.default_node_pools, request.scheduling_rules, request.node_types)
     if any(value is not None for value in inherited):
-        for project in department.projects.select_related("scope", "department__scope"):
+        for project in department.projects.present().select_related("scope", "department__scope"):
             publish_project(project)
     return department
 
 
 @transaction.atomic
 def delete_department(*, actor: Actor, department: Department) -> None:
-    """Raises ``Conflict`` while it has projects: those are deleted one by one, with their workloads counted."""
+    """Raises ``Conflict`` while it has projects: those are deleted one by one, with their workloads counted.
+
+    The row is locked before they are counted: a project that is made at the same time is seen, or is refused.
+    """
     require(actor, Action.DEPARTMENT_DELETE, department.scope)
     not_leaving(department.cluster)
-    projects = department.projects.count()
-    if projects:
-        raise Conflict(f"The department {department.name} has {projects} projects; delete or move them first.")
+    take_turn(department, None)
+    count = department.projects.count()
+    if count:
+        words = "1 project; delete it" if count == 1 else f"{count} projects; delete them"
+        raise Conflict(f"The department {department.name} has {words} first.")
     record_unit(actor, "delete", department, before={"name": department.name})
     withdraw(department)
     scope, cluster_scope = department.scope, department.cluster.scope
@@ -119,7 +124,7 @@ def delete_department(*, actor: Actor, department: Department) -> None:
 def apply_update(actor: Actor, unit: Department | Project, request: UpdateOrgUnit) -> None:
     """Write what changed on the row, its quotas and the audit entry; the caller publishes."""
     not_leaving(unit.cluster)
-    take_turn(unit, request.version, _difference(unit, request))
+    take_turn(unit, request.version, lambda: _difference(unit, request))
     before = facts(unit)
     pools = request.default_node_pools
     check_unit(unit.cluster, None, request.description or "", pools or ())
@@ -152,8 +157,6 @@ def facts(unit: Department | Project) -> dict[str, object]:
 
 
 def _difference(unit: Department | Project, request: UpdateOrgUnit) -> dict[str, str]:
-    if request.version is None:
-        return {}
     given: dict[str, object] = {
         "description": request.description,
         "defaultNodePools": None if request.default_node_pools is None else list(request.default_node_pools),

@@ -12,7 +12,6 @@ from access.grants import Actor
 from access.permissions import require
 from access.roles import Action
 from access.services.audit import record
-from access.services.settings import setting
 from agent.wire.objects import PoolQuota
 from clusters.models import Cluster, NodePool
 from clusters.services.clusters import not_leaving
@@ -21,8 +20,8 @@ from projects.documents import pool_quota, publish_all
 from projects.grid import SHEETS, Sheet
 from projects.models import Department, Project, Quota
 from projects.quotas import QuotaError
-from projects.services.quotas import LIMITED
-from projects.versions import Changed
+from projects.services.quotas import over_promised
+from projects.versions import Changed, catch_up
 from runai_cp.lib.errors import FieldError, Invalid
 
 Unit = Department | Project
@@ -86,7 +85,8 @@ def cell_field(unit: Unit, pool: str, sheet: str) -> str:
 @transaction.atomic
 def save_grid(*, actor: Actor, cluster: Cluster, changes: tuple[UnitCells, ...]) -> dict[str, int]:
     """Write the cells; returns the new version of every row by ``cell_key``. Safe to repeat: a repetition is refused
-    as a second save. Raises ``NotAllowed``, ``Conflict``, ``Invalid`` with every wrong cell, ``GridChanged``.
+    as a second save. Raises ``NotAllowed``, ``Conflict`` (a project that is being deleted too), ``Invalid`` with every
+    wrong cell, ``GridChanged``.
     """
     not_leaving(cluster)
     for change in changes:
@@ -95,12 +95,14 @@ def save_grid(*, actor: Actor, cluster: Cluster, changes: tuple[UnitCells, ...])
     locked = _lock(changes)
     rows = _rows(changes)
     _refuse_second(changes, locked, rows)
+    for change in changes:
+        catch_up(change.unit, locked[cell_key(change.unit)])
     before = {key: pool_quota(row) for key, row in rows.items()}
     problems = [*_fill(changes, rows), *_alone(changes, rows)]
     if problems:
         raise Invalid(*problems)
     _write(rows)
-    problems = _tree(changes) if setting(LIMITED) else []
+    problems = _tree(changes)
     if problems:
         raise Invalid(*problems)
     return _finish(actor, changes, before, rows)
@@ -211,20 +213,14 @@ def _write(rows: Mapping[tuple[str, int], Quota]) -> None:
 
 
 def _tree(changes: tuple[UnitCells, ...]) -> list[FieldError]:
-    """Where the projects of a department deserve more than it does, once all cells are in. The departments are locked:
-    two who save different projects must not both fit into the same rest.
-    """
-    ids = {c.unit.department_id if isinstance(c.unit, Project) else c.unit.pk for c in changes}
-    departments = Department.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk")
+    """Where the projects of a department deserve more than it does, once all cells are in."""
     errors = []
-    for department in departments.select_related("scope").prefetch_related("quotas__node_pool"):
-        own = [pool_quota(row) for row in department.quotas.all()]
-        projects = department.projects.prefetch_related("quotas__node_pool")
-        children = [[pool_quota(row) for row in project.quotas.all()] for project in projects]
-        for problem in quotas.check_tree(own, children, over_commit=False):
-            pool = problem.field.partition("[")[2].partition("]")[0]
-            message = f"{department.name}: {problem.given}, {problem.allowed}"
-            errors.append(FieldError(cell_field(department, pool, "gpu.deserved"), message, problem.given))
+    for department, problem in over_promised(
+        {c.unit.department_id if isinstance(c.unit, Project) else c.unit.pk for c in changes}
+    ):
+        pool = problem.field.partition("[")[2].partition("]")[0]
+        message = f"{department.name}: {problem.given}, {problem.allowed}"
+        errors.append(FieldError(cell_field(department, pool, "gpu.deserved"), message, problem.given))
     return errors
 
 

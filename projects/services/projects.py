@@ -29,6 +29,7 @@ from projects.services.departments import (
     record_unit,
 )
 from projects.services.quotas import write_quotas
+from projects.versions import take_turn
 from runai_cp.lib.errors import Conflict, FieldError, Invalid
 from runai_cp.lib.nudge import nudge
 
@@ -60,6 +61,7 @@ def create_project(*, actor: Actor, request: CreateProject) -> Project:
     department = request.department or ensure_default_department(request.cluster)
     require(actor, Action.PROJECT_CREATE, department.scope)
     not_leaving(request.cluster)
+    take_turn(department, None)  # it is not deleted meanwhile
     _check(request, department)
     scope = add_scope(kind=ScopeKind.PROJECT, name=request.name, parent=department.scope)
     project = _insert(actor, request, department, scope)

@@ -1,6 +1,6 @@
 """Write quotas: complete over the cluster's node pools, checked by themselves and up the tree."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from django.db import transaction
 
@@ -41,9 +41,8 @@ def set_quotas(
     action = Action.PROJECT_UPDATE if isinstance(owner, Project) else Action.DEPARTMENT_UPDATE
     require(actor, action, owner.scope)
     not_leaving(owner.cluster)
+    take_turn(owner, version, lambda: quota_difference(pool_quotas(owner), wanted))
     before = pool_quotas(owner)
-    take_turn(owner, version, quota_difference(before, wanted) if version is not None else {})
-    before = pool_quotas(owner)  # read again: somebody may have held the lock
     kept = before if merge else ()
     after = write_quotas(owner, _merged(kept, wanted))
     raise_version(owner, actor.name)
@@ -91,7 +90,8 @@ def add_missing(cluster: Cluster) -> list[Department | Project]:
     pools = list(NodePool.objects.filter(cluster=cluster).present())
     changed: list[Department | Project] = []
     for model, key in ((Department, "department"), (Project, "project")):
-        owners = list(model.objects.filter(cluster=cluster).select_related("scope").prefetch_related("quotas"))
+        present = model.objects.filter(cluster=cluster, delete_requested_at=None)
+        owners = list(present.select_related("scope").prefetch_related("quotas"))
         rows: list[Quota] = []
         for owner in owners:
             have = {quota.node_pool_id for quota in owner.quotas.all()}
@@ -119,6 +119,22 @@ def _tree_problems(owner: Department | Project, wanted: tuple[PoolQuota, ...]) -
     if isinstance(owner, Project):
         return list(quotas.check_tree(pool_quotas(department), [*children, list(wanted)], over_commit=False))
     return list(quotas.check_parent(wanted, children))
+
+
+def over_promised(department_ids: Iterable[int]) -> Iterator[tuple[Department, quotas.QuotaProblem]]:
+    """Departments whose projects deserve more GPUs of a node pool than they do, as the rows are now: where the tenant
+    does not allow it (``LIMITED``). The departments are locked: two who save different projects must not both fit into
+    the same rest.
+    """
+    if not setting(LIMITED):
+        return
+    departments = Department.objects.select_for_update(of=("self",)).filter(pk__in=list(department_ids)).order_by("pk")
+    for department in departments.select_related("scope").prefetch_related("quotas__node_pool"):
+        own = [pool_quota(row) for row in department.quotas.all()]
+        projects = department.projects.prefetch_related("quotas__node_pool")
+        children = [[pool_quota(row) for row in project.quotas.all()] for project in projects]
+        for problem in quotas.check_tree(own, children, over_commit=False):
+            yield department, problem
 
 
 def _row(key: str, owner: Department | Project, pool: NodePool, quota: PoolQuota) -> Quota:

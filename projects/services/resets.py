@@ -1,6 +1,6 @@
 """Bulk resets: one column of the quotas of many units back to its default, or weights made from what is deserved."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from django.db import transaction
@@ -14,7 +14,7 @@ from clusters.services.clusters import not_leaving
 from projects.documents import publish_all
 from projects.models import Department, Project, Quota
 from projects.quotas import DEFAULT_RANK, MAX_WEIGHT_MILLI
-from projects.services.quotas import AMOUNTS
+from projects.services.quotas import AMOUNTS, over_promised
 from runai_cp.lib.errors import FieldError, Invalid
 
 _DEFAULT = PoolQuota("")
@@ -70,15 +70,27 @@ def reset_quotas(
     for cluster in Cluster.objects.filter(pk=cluster_id).select_related("scope"):
         not_leaving(cluster)
     may = Action.PROJECT_UPDATE if model is Project else Action.DEPARTMENT_UPDATE
-    units = model.objects.visible_to(actor, may).filter(cluster_id=cluster_id)
+    units = model.objects.visible_to(actor, may).filter(cluster_id=cluster_id, delete_requested_at=None)
     if department is not None:
         units = units.filter(department=department)
     changed = _apply(list(units.order_by("pk").select_for_update(of=("self",)).with_names()), pools, action)
     if changed:
+        if model is Department and action == "QUOTAS_TO_DEFAULT":
+            _refuse_less_than_promised(changed)
         model.objects.filter(pk__in=[unit.pk for unit in changed]).update(updated_by=actor.name)
         _remember(actor, changed, action, pool_ids)
         publish_all(changed)
     return len(changed)
+
+
+def _refuse_less_than_promised(departments: Iterable[Department | Project]) -> None:
+    """Raises ``Invalid`` with every department that would be left with less than its projects are promised."""
+    errors = [
+        FieldError("action", f"{department.name}, {problem.field}: {problem.given}, {problem.allowed}")
+        for department, problem in over_promised(department.pk for department in departments)
+    ]
+    if errors:
+        raise Invalid(*errors)
 
 
 def _apply(units: list[Department | Project], pools: set[int], action: str) -> list[Department | Project]:

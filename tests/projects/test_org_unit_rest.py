@@ -157,6 +157,20 @@ def test_without_over_commit_a_department_keeps_what_its_projects_deserve(acme: 
     assert acme.api().put(path, [{"gpu": {"deserved": 3}}], content_type=JSON).status_code == 200
 
 
+def test_without_over_commit_a_reset_leaves_no_department_less_than_its_projects_deserve(
+    acme: Home, project: Project
+) -> None:
+    department = limited(project.cluster)
+    set_quotas(actor=system_actor(), owner=department, wanted=gpus(4000))
+    set_quotas(actor=system_actor(), owner=project, wanted=gpus(3000))
+    pool = str(project.cluster.node_pools.get().pk)
+    body = {"clusterId": str(project.cluster_id), "nodePoolIds": [pool], "action": "QUOTAS_TO_DEFAULT"}
+    answer = acme.api().post(f"{UNITS}/departments/resources/reset", body, content_type=JSON)
+    assert answer.status_code == 400
+    assert "default, resources[default].gpu.deserved: 3 GPUs in sum" in answer.json()["errors"][0]["message"]
+    assert department.quotas.get().gpu_deserved_milli == 4000
+
+
 def test_with_over_commit_sums_may_exceed(acme: Home, project: Project) -> None:
     path = f"{UNITS}/projects/{project.pk}/resources"
     assert acme.api().put(path, [{"gpu": {"deserved": 100}}], content_type=JSON).status_code == 200

@@ -7,11 +7,13 @@ from uuid import uuid4
 import pytest
 
 from access.services.bootstrap import system_actor
+from access.services.settings import write_setting
 from agent.domain.pods import Request
 from agent.wire.objects import PoolQuota, ResourceQuota
 from clusters.models import Cluster
-from projects.models import Project
+from projects.models import Project, Quota
 from projects.services import set_quotas
+from projects.services.quotas import LIMITED
 from tests.conftest import Home, grant
 from tests.fixtures_rooms import (
     make_cluster,
@@ -147,6 +149,18 @@ def test_the_preview_names_who_makes_room_and_who_starts(acme: Home, scene: Any)
         "team-a": (2.0, 1.0),
         "team-b": (0.0, 1.0),
     }
+
+
+@pytest.mark.parametrize(("limited", "said"), [(True, ["default: 2 GPUs in sum, at most 1 GPUs"]), (False, [])])
+def test_a_preview_says_what_the_department_does_not_allow(
+    acme: Home, scene: Any, limited: bool, said: list[str]
+) -> None:
+    cluster, first, second = scene
+    write_setting(actor=system_actor(), key=LIMITED, value=limited)
+    Quota.objects.filter(department=first.department).update(gpu_deserved_milli=1000)
+    problems = ask(acme, cluster, first, second).json()["problems"]
+    assert [problem["field"] for problem in problems] == ["resources[default].gpu.deserved"] * len(said)
+    assert [problem["message"][: len(words)] for problem, words in zip(problems, said, strict=True)] == said
 
 
 def test_a_preview_saves_nothing(acme: Home, scene: Any) -> None:

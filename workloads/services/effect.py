@@ -7,8 +7,8 @@ snapshots of the scheduler's.
 
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -20,6 +20,7 @@ from django.db.models.functions import Cast
 from access.grants import Actor
 from access.permissions import require
 from access.roles import Action
+from access.services.settings import setting
 from agent.domain.nodes import NodePool as PoolPlacement
 from agent.domain.pods import Request
 from agent.domain.queues import Queue
@@ -29,6 +30,7 @@ from agent.wire.phases import FINAL
 from clusters.models import Cluster, Node, NodePool
 from projects import quotas
 from projects.models import Department, Project, Quota
+from projects.services.quotas import LIMITED
 from runai_cp.lib.errors import FieldError, Invalid
 from runai_cp.lib.garbage import collector_held
 from workloads.models import Pod, Workload
@@ -112,7 +114,8 @@ def _preview(actor: Actor, cluster: Cluster, changes: Mapping[Unit, tuple[PoolQu
             raise Invalid(FieldError("clusterId", f"{unit.name} belongs to another cluster", str(cluster.pk)))
     touched = frozenset(quota.node_pool for asked in changes.values() for quota in asked)
     world = _read(cluster, touched)
-    problems = [item for asked in changes.values() for quota in asked for item in quotas.check_quota(quota)]
+    problems = [_as_field(item) for asked in changes.values() for quota in asked for item in quotas.check_quota(quota)]
+    problems += _over_promised(world, changes)
     queues = [_queue_of(world, unit, quota) for unit, quota in world.quotas]
     changed = [_queue_of(world, unit, quota) for unit, asked in changes.items() for quota in asked]
     nodes, as_of = _nodes(cluster, touched)
@@ -130,7 +133,7 @@ def _preview(actor: Actor, cluster: Cluster, changes: Mapping[Unit, tuple[PoolQu
         reclaimed=_touched(actor, found.reclaimed),
         starting=_touched(actor, found.starting),
         delayed=_touched(actor, found.delayed),
-        problems=tuple(FieldError(item.field, item.message, item.given, item.allowed) for item in problems),
+        problems=tuple(problems),
         as_of=as_of,
         planned=len(pool_of),
         took_ms=int((time.monotonic() - begun) * 1000),
@@ -154,6 +157,28 @@ def _read(cluster: Cluster, touched: frozenset[str]) -> _World:
             quota = known[key] = known.get(key) or _pool_quota(*columns)
             world.quotas.append((unit, quota))
     return world
+
+
+def _over_promised(world: _World, changes: Mapping[Unit, tuple[PoolQuota, ...]]) -> Iterator[FieldError]:
+    """Where the projects of a department would deserve more than it does, in a tenant that does not allow it."""
+    if not setting(LIMITED):
+        return
+    asked = {(unit, quota.node_pool): quota for unit, given in changes.items() for quota in given}
+    touched = {unit.department_id if isinstance(unit, Project) else unit.pk for unit in changes}
+    own: dict[int, list[PoolQuota]] = {pk: [] for pk in touched}
+    below: dict[int, list[PoolQuota]] = {pk: [] for pk in touched}
+    for unit, stored in world.quotas:
+        rows, pk = (below, unit.department_id) if isinstance(unit, Project) else (own, unit.pk)
+        if pk in touched:
+            rows[pk].append(asked.get((unit, stored.node_pool), stored))
+    for pk in sorted(touched):
+        for problem in quotas.check_tree(own[pk], [below[pk]], over_commit=False):
+            found = _as_field(problem)
+            yield replace(found, message=f"{world.departments[pk].name}: {problem.given}, {problem.allowed}")
+
+
+def _as_field(problem: quotas.QuotaProblem) -> FieldError:
+    return FieldError(problem.field, problem.message, problem.given, problem.allowed)
 
 
 def _pool_quota(pool: str, priority: int, *amounts: int) -> PoolQuota:

@@ -14,6 +14,7 @@ from access.scoping import cluster_path
 from clusters.models import Node, NodePool
 from clusters.querysets import NodeQuerySet, pool_supply
 from clusters.tables import NODES_TABLE, node_word
+from runai_cp.lib import polling
 from runai_cp.lib.htmx import render_page
 
 
@@ -65,6 +66,7 @@ def _pools(request: HttpRequest, rows: NodeQuerySet) -> list[dict[str, Any]]:
         cards.append(
             {
                 "name": pool.name,
+                "touched": max(pool.updated_at, pool.delete_requested_at or pool.updated_at),
                 "cluster": pool.cluster.name,
                 "nodes": found.get("nodes", 0),
                 "ready": found.get("ready", 0),
@@ -77,13 +79,14 @@ def _pools(request: HttpRequest, rows: NodeQuerySet) -> list[dict[str, Any]]:
     return cards
 
 
-def _facts(cards: list[dict[str, Any]]) -> dict[str, int]:
+def _facts(cards: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "all_nodes": sum(card["nodes"] for card in cards),
         "ready_nodes": sum(card["ready"] for card in cards),
         "all_gpus": sum(card["total"] for card in cards),
         "used_gpus": sum(card["used"] for card in cards),
         "many": len({card["cluster"] for card in cards}) > 1,
+        "every": polling.every(card["touched"] for card in cards),
     }
 
 
@@ -104,5 +107,6 @@ def gpu_cells(node: Node) -> list[Mapping[str, Any]]:
 @require_GET
 def node_detail(request: HttpRequest, node_id: int) -> HttpResponse:
     node = get_object_or_404(Node.objects.visible_to(request.actor).with_cluster(), pk=node_id)  # type: ignore[attr-defined]
-    context = {"node": node, "word": node_word(node), "cells": gpu_cells(node)}
+    every = polling.every((node.updated_at,))
+    context = {"node": node, "word": node_word(node), "cells": gpu_cells(node), "every": every}
     return render_page(request, "clusters/node_detail.html", context, "live")

@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from collections import Counter
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -21,6 +20,7 @@ from clusters.querysets import NodePoolQuerySet, pool_supply
 from clusters.services.pools import create_node_pool, delete_node_pool, document_key, update_node_pool
 from clusters.tables import NODE_POOLS_DELETE, NODE_POOLS_TABLE
 from link import services as link
+from runai_cp.lib import polling
 from runai_cp.lib.errors import DomainError
 from runai_cp.lib.htmx import render_page
 from runai_cp.lib.toasts import toast
@@ -47,8 +47,10 @@ def node_pool_list(request: HttpRequest) -> HttpResponseBase:
 
 
 def _summary(found: Any) -> dict[str, int]:
-    phases = Counter(found.order_by().values_list("phase", flat=True))
-    return {"total": phases.total(), "empty": phases["Empty"]}
+    """How many there are and how many are empty, and how often the page asks again."""
+    rows = list(found.order_by().values_list("phase", "updated_at", "delete_requested_at"))
+    empty = sum(phase == "Empty" for phase, *_ in rows)
+    return {"total": len(rows), "empty": empty, "every": polling.every(at for _, *touched in rows for at in touched)}
 
 
 def _dress(actor: Actor, pools: list[Any]) -> None:

@@ -13,6 +13,8 @@ let paused = false;
 let timer = 0;
 let running = false;
 
+// The page says itself how soon to ask again: sooner while what it shows is on its way.
+const every = () => Number(region()?.dataset.every || 4) * 1000;
 const badge = () => $('.live[data-act="live"]');
 
 function paint() {
@@ -72,13 +74,12 @@ async function refresh() {
 async function tick(now = false) {
   clearTimeout(timer);
   if (!region()) return;
-  const every = Number(region().dataset.every || 4) * 1000;
   if (!running && (now || !busy())) {
     running = true;
     try { await refresh(); } catch { /* offline: the badge goes stale by itself */ } finally { running = false; }
   }
   paint();
-  if (region()?.dataset.done === undefined) timer = setTimeout(tick, every);
+  if (region()?.dataset.done === undefined) timer = setTimeout(tick, every());
 }
 
 export function toggleLive() {
@@ -93,4 +94,4 @@ export const refreshNow = () => tick(true);
 document.addEventListener('visibilitychange', () => { if (!document.hidden && !paused) tick(true); });
 document.addEventListener('htmx:after:swap', () => { fresh = Date.now(); tag = ''; });
 setInterval(() => { if (region() && !document.hidden) paint(); }, 1000);
-if (region()) timer = setTimeout(tick, 2000);
+if (region()) timer = setTimeout(tick, Math.min(2000, every()));

@@ -38,4 +38,4 @@ def listed(rows: DepartmentQuerySet | ProjectQuerySet) -> DepartmentQuerySet | P
         "gpu_quota": Cast(F("gpu_quota_milli"), FloatField()) / Value(1000.0),
         "gpu_allocated": Cast(F("gpu_allocated_milli"), FloatField()) / Value(1000.0),
     }
-    return with_listed_quotas(rows).annotate(**devices)
+    return with_listed_quotas(rows.with_sums()).annotate(**devices)

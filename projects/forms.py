@@ -10,17 +10,23 @@ from agent.wire.objects import UNLIMITED, PoolQuota, ResourceQuota
 from clusters.models import Cluster, NodePool
 from projects.models import Department, Project, Quota
 from projects.quotas import MAX_GPU_MILLI, MAX_WEIGHT_MILLI, QuotaError, read_amount
+from projects.rule_forms import RuleForm, rule_values
 from projects.services import CreateDepartment, CreateProject, UpdateOrgUnit
-from runai_cp.lib.console_forms import ConsoleForm
+from projects.versions import Changed
 
 
-class UnitForm(ConsoleForm):
-    """What departments and projects share. Three fields per node pool: ``quota-ID``, ``limit-ID``, ``weight-ID``."""
+class UnitForm(RuleForm):
+    """What departments and projects share. Three fields per node pool: ``quota-ID``, ``limit-ID``, ``weight-ID``.
 
-    FIELDS_OF = {"defaultNodePools": "description", "requestedNamespace": "namespace", "parentId": "department"}
+    ``version`` of an existing one is what the form was drawn from: who saves second hears what differs.
+    """
+
+    FIELDS_OF = {**RuleForm.FIELDS_OF, "requestedNamespace": "namespace", "parentId": "department"}
+    field_order = ("name", "department", "description", "namespace")
 
     name = forms.CharField(label="Name", max_length=63)
     description = forms.CharField(label="Description", max_length=250, required=False)
+    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, pools: Iterable[NodePool], quotas: Iterable[Quota] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -47,6 +53,7 @@ class UnitForm(ConsoleForm):
             yield pool, self._kept.get(pool.pk), [self[f"{part}-{pool.pk}"] for part in ("quota", "limit", "weight")]
 
     def clean(self) -> dict[str, Any]:
+        super().clean()
         self.quotas = tuple(self._quota(pool) for pool in self.pools)
         return self.cleaned_data
 
@@ -75,7 +82,29 @@ class UnitForm(ConsoleForm):
             return empty
 
     def to_update(self) -> UpdateOrgUnit:
-        return UpdateOrgUnit(description=self.cleaned_data["description"], quotas=self.quotas)
+        return UpdateOrgUnit(
+            description=self.cleaned_data["description"],
+            version=self.cleaned_data["version"],
+            quotas=self.quotas,
+            **self.rule_values,
+        )
+
+    @property
+    def rule_values(self) -> dict[str, Any]:
+        """As the services name them."""
+        return {
+            "default_node_pools": self.default_pools,
+            "scheduling_rules": self.limits,
+            "node_types": self.types,
+        }
+
+    def is_second(self, error: Changed, version: int) -> None:
+        """Somebody saved first: say what differs. The next save is made from what is stored now."""
+        self.add_error(None, error.message)
+        for where, both in error.details.items():
+            self.add_error(None, f"{where}: {both}")
+        self.data = self.data.copy()
+        self.data["version"] = str(version)
 
 
 def _typed(amount: int) -> str:
@@ -86,7 +115,13 @@ def _typed(amount: int) -> str:
 class DepartmentForm(UnitForm):
     def to_request(self, cluster: Cluster) -> CreateDepartment:
         data = self.cleaned_data
-        return CreateDepartment(name=data["name"], cluster=cluster, description=data["description"], quotas=self.quotas)
+        return CreateDepartment(
+            name=data["name"],
+            cluster=cluster,
+            description=data["description"],
+            quotas=self.quotas,
+            **self.rule_values,
+        )
 
 
 class ProjectForm(UnitForm):
@@ -108,6 +143,7 @@ class ProjectForm(UnitForm):
             namespace=data["namespace"],
             description=data["description"],
             quotas=self.quotas,
+            **self.rule_values,
         )
 
 
@@ -118,7 +154,7 @@ def edit_form(unit: Department | Project, data: Any) -> UnitForm:
         data,
         pools=pools,
         quotas=unit.quotas.all(),
-        initial={"name": unit.name, "description": unit.description},
+        initial={"name": unit.name, "description": unit.description, "version": unit.version, **rule_values(unit)},
     )
     form.fields["name"].disabled = True
     form.fields["name"].help_text = "The name stays: the namespace and the queues carry it."

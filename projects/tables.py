@@ -97,5 +97,5 @@ DEPARTMENTS_DELETE = Bulk("delete", "Delete", "trash", "Only those without proje
 
 
 def _by_pool(row: object) -> str:
-    quotas = row.quotas.all()  # type: ignore[attr-defined]
+    quotas = row.listed_quotas  # type: ignore[attr-defined]
     return ", ".join(f"{quota.node_pool.name} {quota.gpu_deserved_milli / 1000:g}" for quota in quotas)

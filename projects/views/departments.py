@@ -13,14 +13,18 @@ from access.lists import Impact, render_list, run_bulk
 from access.roles import Action
 from projects.forms import DepartmentForm
 from projects.models import Project
+from projects.querysets import with_listed_quotas
 from projects.services import delete_department
 from projects.tables import DEPARTMENTS_DELETE, DEPARTMENTS_TABLE
 from projects.views import units
 from projects.views.units import DEPARTMENT
 from runai_cp.lib.errors import DomainError
+from runai_cp.lib.templatetags.ui import drawn
 from runai_cp.lib.toasts import toast
 
 LIST = "/departments/"
+SHOWN = 200
+"""Projects that the page of a department lists."""
 
 
 @allow(Action.DEPARTMENT_VIEW)
@@ -30,7 +34,7 @@ def department_list(request: HttpRequest) -> HttpResponseBase:
     return render_list(
         request,
         DEPARTMENTS_TABLE,
-        units.listed(request, DEPARTMENT).prefetch_related("quotas__node_pool"),
+        with_listed_quotas(units.listed(request, DEPARTMENT)),
         "projects/department_list.html",
         bulk=(DEPARTMENTS_DELETE,) if actor.allows_somewhere(Action.DEPARTMENT_DELETE) else (),
         bulk_url=f"{LIST}bulk",
@@ -41,6 +45,14 @@ def department_list(request: HttpRequest) -> HttpResponseBase:
 
 
 def _dress(actor: Actor, rows: list[Any]) -> None:
+    """``_counted``, and ``by_pool`` as it is drawn: departments with equal quotas share it."""
+    _counted(actor, rows)
+    for row in rows:
+        pools = tuple((quota.node_pool.name, quota.gpu_deserved_milli) for quota in row.listed_quotas)
+        row.by_pool = drawn("projects/_by_pool.html", ("pools", pools))
+
+
+def _counted(actor: Actor, rows: list[Any]) -> None:
     """Give each row ``over`` and ``project_count``, of those that the person may see: one query."""
     units.over(rows)
     projects = Project.objects.visible_to(actor).filter(department__in=rows).order_by()
@@ -66,7 +78,7 @@ def department_bulk(request: HttpRequest) -> HttpResponse:
 
 
 def _impact(actor: Actor, rows: list[Any]) -> Impact:
-    _dress(actor, rows)
+    _counted(actor, rows)
     return Impact(
         "Their queues go from the cluster. One that has projects stays: those must be gone first. "
         "This cannot be undone.",
@@ -79,8 +91,17 @@ def _impact(actor: Actor, rows: list[Any]) -> Impact:
 @require_GET
 def department_detail(request: HttpRequest, department_id: int) -> HttpResponse:
     department = units.one(request, DEPARTMENT, department_id)
-    projects = Project.objects.visible_to(request.actor).filter(department=department).with_names().with_sums()  # type: ignore[attr-defined]
-    return units.show(request, DEPARTMENT, department, projects=projects.order_by("scope__name")[:200])
+    projects = Project.objects.visible_to(request.actor).filter(department=department)  # type: ignore[attr-defined]
+    count = projects.count()
+    impact = [
+        {"n": count, "what": "projects"},
+        {"n": f"{department.gpu_projects_milli / 1000:g}", "what": "GPUs given to them"},
+        {"n": f"{department.gpu_allocated_milli / 1000:g}", "what": "GPUs allocated"},
+    ]
+    shown = projects.with_names().with_sums().order_by("scope__name")[:SHOWN]
+    return units.show(
+        request, DEPARTMENT, department, projects=shown, count=count, more=max(0, count - SHOWN), impact=impact
+    )
 
 
 @allow(Action.DEPARTMENT_CREATE)

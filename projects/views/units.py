@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Model, Sum
+from django.db.models import Count, Max, Model, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
@@ -14,10 +14,15 @@ from access.idempotency import once
 from access.roles import Action
 from access.scoping import chosen, narrow
 from clusters.models import Cluster, NodePool
+from link import services as link
 from projects import services
+from projects.documents import document_key
 from projects.forms import UnitForm, edit_form
 from projects.models import Department, Project, Quota
 from projects.querysets import DepartmentQuerySet, ProjectQuerySet
+from projects.versions import Changed
+from projects.views.rules_shown import rules_shown
+from runai_cp.lib import polling
 from runai_cp.lib.errors import DomainError
 from runai_cp.lib.htmx import render_page
 from runai_cp.lib.toasts import toast
@@ -71,16 +76,20 @@ def listed(request: HttpRequest, kind: Kind) -> DepartmentQuerySet | ProjectQuer
 
 
 def promised(kind: Kind, found: Any) -> dict[str, int]:
-    """How many match, and what all of them together are promised and hold in milli-GPU. Two queries.
+    """How many match, what all of them together are promised and hold in milli-GPU, and how often the page asks again.
+    Two queries.
 
     What a department holds is what its projects hold: its own queues are only their parents.
     """
     rows = found.order_by().values("pk")
     quotas = Quota.objects.order_by()
+    touched = ("updated_at", "phase_since") if kind is PROJECT else ("updated_at",)
+    facts = found.order_by().aggregate(total=Count("pk"), **{f"last_{name}": Max(name) for name in touched})
     own = quotas.filter(**{f"{kind.name}__in": rows})
     held = own if kind is PROJECT else quotas.filter(project__department__in=rows)
     return {
-        **found.order_by().aggregate(total=Count("pk")),
+        "total": facts["total"],
+        "every": polling.every(facts[f"last_{name}"] for name in touched),
         "quota": own.aggregate(n=Sum("gpu_deserved_milli", default=0))["n"],
         "allocated": held.aggregate(n=Sum("allocated_gpu_milli", default=0))["n"],
     }
@@ -98,11 +107,15 @@ def one(request: HttpRequest, kind: Kind, unit_id: int) -> Any:
 
 
 def show(request: HttpRequest, kind: Kind, unit: Any, **context: Any) -> HttpResponse:
-    """The page of one, with its pools and what the person may do with it."""
+    """The page of one: its pools, its rules, whether its cluster has taken them, and what the person may do with it."""
     actor, path = request.actor, unit.scope.path  # type: ignore[attr-defined]
+    key = document_key(unit)
     context |= {
         kind.name: unit,
         "rows": pool_rows(unit),
+        "rules": rules_shown(unit),
+        "document": link.desired_status(cluster_id=unit.cluster_id, keys=[key]).get(key),
+        "every": polling.every((unit.updated_at, getattr(unit, "phase_since", None))),
         "may_edit": actor.allows(kind.change, path),
         "may_delete": actor.allows(kind.remove, path),
     }
@@ -133,6 +146,8 @@ def edit(request: HttpRequest, kind: Kind, unit: Any) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             kind.update(actor=request.actor, **{kind.name: unit}, request=form.to_update())  # type: ignore[attr-defined]
+        except Changed as error:
+            form.is_second(error, kind.model.objects.values_list("version", flat=True).get(pk=unit.pk))
         except DomainError as error:
             form.refuse(error)
         else:

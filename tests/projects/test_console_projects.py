@@ -126,3 +126,9 @@ def test_a_department_holds_what_its_projects_hold(acme, scene):
     body = acme.browser().get(f"/departments/{scene.departments['research'].pk}/").content.decode()
     assert '33 <span class="muted">/ 24</span>' in body
     assert "+9 over" in body
+
+
+def test_deleting_a_department_says_what_it_holds(acme, scene):
+    body = acme.browser().get(f"/departments/{scene.departments['research'].pk}/").content.decode()
+    assert "<b>3</b>projects" in body
+    assert "<b>33</b>GPUs allocated" in body

@@ -8,5 +8,6 @@ urlpatterns = [
     path("healthz", api.healthz),
     path("api/v1/tenants", api.tenants),
     path("api/v1/tenants/<int:tenant_id>", api.tenant),
+    path("api/v1/tenants/<int:tenant_id>/export", api.export),
     path("api/v1/tenants/<int:tenant_id>/<str:action>", api.act),
 ]

@@ -1,10 +1,11 @@
-"""REST of the platform's host: create, list, suspend, resume and delete tenants."""
+"""REST of the platform's host: create, list, suspend, resume, export and delete tenants."""
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 
 from runai_cp.lib.errors import DomainError, FieldError, Invalid, NotFound
+from runai_cp.platform.export import export_archive
 from runai_cp.platform.host import json_body
 from runai_cp.platform.lifecycle import (
     Listed,
@@ -65,6 +66,15 @@ def act(request: HttpRequest, tenant_id: int, action: str) -> HttpResponse:
     if run is None:
         raise NotFound()
     return JsonResponse(_shape(run(_one(tenant_id).name)))
+
+
+def export(request: HttpRequest, tenant_id: int) -> StreamingHttpResponse:
+    """GET …/export: the tenant's data as a tar archive, whose last member is the manifest."""
+    if request.method != "GET":
+        raise WrongMethod()
+    row = _one(tenant_id)
+    headers = {"Content-Disposition": f'attachment; filename="{row.name}.tar"'}
+    return StreamingHttpResponse(export_archive(row), content_type="application/x-tar", headers=headers)
 
 
 def _create(data: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,11 @@ import gzip
 import json
 import os
 import re
+import tarfile
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
@@ -20,6 +23,7 @@ from tenants.rollout import conninfo
 from tenants.schemas import tables_of
 
 SECRET = re.compile(r"password|secret|token|otp|sealed|recovery|private|session_key|code_hash")
+MANIFEST, PIECE = "manifest.json", 1 << 16
 LEFT_OUT_TABLES = frozenset({"django_session"})
 
 
@@ -30,11 +34,38 @@ def export_tenant(tenant: Tenant, directory: Path) -> dict[str, Any]:
     except FileExistsError as error:
         raise Conflict(f"{directory} exists already.") from error
     tables: dict[str, Any] = {}
+    for name, found in _tables(tenant, directory):
+        tables[name] = found
+    return _manifest(tenant, tables, directory)
+
+
+def export_archive(tenant: Tenant) -> Iterator[bytes]:
+    """The same files as a tar archive, piece by piece; the manifest comes last, and says that it is whole.
+
+    No more than one table lies on this machine's disk at a time.
+    """
+    tables: dict[str, Any] = {}
+    with TemporaryDirectory(prefix="runai-export-") as folder:
+        directory = Path(folder)
+        for name, found in _tables(tenant, directory):
+            tables[name] = found
+            yield from _member(directory / found["file"])
+            (directory / found["file"]).unlink()
+        _manifest(tenant, tables, directory)
+        yield from _member(directory / MANIFEST)
+    yield tarfile.NUL * tarfile.BLOCKSIZE * 2
+
+
+def _tables(tenant: Tenant, directory: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each table once its file is written; all from one moment."""
     with psycopg.connect(conninfo()) as conn:
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         for name in tables_of(tenant.schema_name):
             if name not in LEFT_OUT_TABLES:
-                tables[name] = _table(conn, tenant.schema_name, name, directory / f"{name}.jsonl.gz")
+                yield name, _table(conn, tenant.schema_name, name, directory / f"{name}.jsonl.gz")
+
+
+def _manifest(tenant: Tenant, tables: dict[str, Any], directory: Path) -> dict[str, Any]:
     manifest = {
         "tenant": tenant.name,
         "id": tenant.pk,
@@ -42,8 +73,19 @@ def export_tenant(tenant: Tenant, directory: Path) -> dict[str, Any]:
         "tables": tables,
         "leftOutTables": sorted(LEFT_OUT_TABLES),
     }
-    _private(directory / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    _private(directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     return manifest
+
+
+def _member(path: Path) -> Iterator[bytes]:
+    """A file as tar has it: its head, its bytes, and zeros up to the next block."""
+    head = tarfile.TarInfo(path.name)
+    head.size, head.mode = path.stat().st_size, 0o600
+    yield head.tobuf()
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
+    yield tarfile.NUL * (-head.size % tarfile.BLOCKSIZE)
 
 
 def _table(conn: "psycopg.Connection[Any]", schema_name: str, name: str, path: Path) -> dict[str, Any]:

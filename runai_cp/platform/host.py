@@ -94,7 +94,7 @@ def json_body(request: HttpRequest) -> dict[str, Any]:
     """Raises ``Invalid`` for anything but a JSON object."""
     try:
         value = json.loads(request.body or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Invalid(message="The body must be a JSON object.") from error
     if not isinstance(value, dict):
         raise Invalid(message="The body must be a JSON object.")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import tarfile
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +109,11 @@ def test_a_bad_tenant_is_refused_at_the_field(platform: Client, body: Any, field
     assert not Tenant.objects.filter(name="good").exists()
 
 
+@pytest.mark.parametrize("body", [b"{", b"[]", b"[" * 100_000, b'"name"'])
+def test_a_body_that_is_no_object_is_refused(platform: Client, body: bytes) -> None:
+    assert platform.post(TENANTS, body, content_type=JSON).status_code == 400
+
+
 def test_a_taken_name_or_host_is_refused(platform: Client, acme: Home) -> None:
     body = {"name": "acme", "domains": ["x.test"], "adminEmail": "a@b.test"}
     assert platform.post(TENANTS, body, content_type=JSON).status_code == 409
@@ -201,6 +209,25 @@ def test_an_export_holds_rows_and_no_secret(acme: Home, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "manifest.json").stat().st_mode & 0o077 == 0
     with pytest.raises(Conflict):
         export_tenant(acme.tenant, tmp_path / "out")
+
+
+def test_an_export_comes_over_the_platforms_api_as_one_archive(platform: Client, acme: Home) -> None:
+    answer = platform.get(f"{TENANTS}/{acme.tenant.pk}/export")
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/x-tar")
+    with tarfile.open(fileobj=io.BytesIO(b"".join(answer.streaming_content))) as archive:
+        names = archive.getnames()
+        manifest = json.load(archive.extractfile("manifest.json"))  # type: ignore[arg-type]
+        users = manifest["tables"]["access_user"]
+        rows = gzip.decompress(archive.extractfile(users["file"]).read())  # type: ignore[union-attr]
+    assert names[-1] == "manifest.json"
+    assert set(names[:-1]) == {table["file"] for table in manifest["tables"].values()}
+    assert (rows.count(b"\n"), sha256(rows).hexdigest()) == (users["rows"], users["sha256"])
+    assert b'"password"' not in rows
+
+
+def test_an_export_is_of_a_tenant_that_is_there_and_only_read(platform: Client, acme: Home) -> None:
+    assert platform.get(f"{TENANTS}/999999/export").status_code == 404
+    assert platform.post(f"{TENANTS}/{acme.tenant.pk}/export").status_code == 405
 
 
 def test_a_new_tenant_takes_a_spare_schema(db: None) -> None:

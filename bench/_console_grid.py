@@ -24,6 +24,7 @@ from access.services.scopes import root_scope
 from access.services.users import create_user
 from bench._in_process import show
 from bench._organization_world import DEPARTMENTS, HOST, POOLS, PROJECTS, World, build
+from runai_cp.lib.garbage import settle
 
 CHROMIUM = os.environ.get("RUNAI_TEST_CHROMIUM", "/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -62,6 +63,7 @@ PAINTED = """() => {
 
 def measure(options: Any) -> None:
     world = build(WORKLOADS)
+    settle()  # as the web process does
     with tenant_context(world.tenant):
         user = create_user(actor=system_actor(), email=EMAIL, password=PASSWORD)
         create_rule(

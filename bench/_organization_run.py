@@ -24,6 +24,7 @@ from bench._organization_world import HOST, POOL_NAMES, World, build
 from clusters.models import Node
 from projects.models import Project
 from projects.services import set_quotas
+from runai_cp.lib.garbage import settle
 from runai_cp.platform.provision import provision_tenant
 from tenants import rollout
 from tenants.fingerprint import head
@@ -64,6 +65,7 @@ def run(options: Any) -> int:
 def _large(options: Any) -> None:
     begun = time.perf_counter()
     world = build(options.workloads)
+    settle()  # as the web process does
     show("world", workloads=options.workloads, built_s=round(time.perf_counter() - begun, 1))
     if "lists" in options.parts:
         _lists(world, options.repeats)

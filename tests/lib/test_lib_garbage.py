@@ -1,6 +1,8 @@
 """The collector is held while anybody holds it, and works again after the last one, errors included."""
 
 import gc
+import subprocess
+import sys
 from threading import Barrier, Thread
 
 import pytest
@@ -32,3 +34,13 @@ def test_holds_of_several_threads_overlap():
     for thread in threads:
         thread.join(10)
     assert (seen, gc.isenabled()) == ([False, False], True)
+
+
+def test_a_process_that_has_settled_leaves_what_it_loaded_alone():
+    """In a process of its own: this one goes on with its tests."""
+    program = (
+        "import gc; from runai_cp.lib.garbage import settle; settle(); "
+        "print(gc.get_freeze_count() > 1000, gc.get_threshold())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "True (50000, 20, 50)\n"

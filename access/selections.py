@@ -1,11 +1,18 @@
-"""What an actor may see of rules and of the audit, with the columns that lists filter and sort by."""
+"""What an actor may see of rules, roles and the audit, with the columns that lists filter and sort by."""
 
-from django.db.models import Case, CharField, F, IntegerField, Q, QuerySet, Value, When
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.db.models import Case, CharField, Count, F, IntegerField, Q, QuerySet, Value, When
 from django.db.models.functions import Cast, Coalesce
 
 from access.grants import Actor
-from access.models import AccessRule, AuditEntry, Scope, SubjectKind
-from access.roles import PREDEFINED, Action
+from access.models import AccessRule, AuditEntry, Role, Scope, SubjectKind
+from access.roles import CLUSTER_ROLES, PREDEFINED, ROLES, Action, actions_of
+from runai_cp.lib.shelf import Shelf
+
+BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
+"""Predefined roles are older than any tenant."""
 
 
 def visible_rules(actor: Actor, *, removed: bool = False) -> QuerySet[AccessRule]:
@@ -49,4 +56,64 @@ def visible_entries(actor: Actor) -> QuerySet[AuditEntry]:
         cluster_name=Case(
             When(entity_type="cluster", then=F("entity_name")), default=Value(""), output_field=CharField()
         ),
+    )
+
+
+@dataclass(slots=True)
+class RoleRow:
+    """A role of either kind in a list. ``pk`` is its number in the public API, ``key`` what rules hold; ``row`` is None
+    for a predefined one; ``given`` how many rules give it, where a page has counted."""
+
+    pk: int
+    key: str
+    name: str
+    description: str
+    kind: str
+    sets: tuple[str, ...]
+    cluster_role: str
+    enabled: bool
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    row: Role | None = None
+    given: int = 0
+
+    @property
+    def actions(self) -> frozenset[Action]:
+        return ROLES[self.key] if self.row is None else actions_of(self.sets)
+
+
+def all_roles() -> Shelf:
+    """The platform's roles, and those of the tenant."""
+    return Shelf(Role, lambda: [*_platform(), *(_own(row) for row in Role.objects.order_by("pk"))])
+
+
+def rules_by_role(actor: Actor) -> dict[str, int]:
+    """How many of the rules that the actor may see give each role, by its key: one query."""
+    found = visible_rules(actor).order_by().values_list("role").annotate(n=Count("pk"))
+    return dict(found)
+
+
+def _platform() -> list[RoleRow]:
+    return [
+        RoleRow(role.id, key, role.title, role.description, "predefined", role.sets, CLUSTER_ROLES[key], True,
+                "system", BEGAN, BEGAN)
+        for key, role in PREDEFINED.items()
+    ]  # fmt: skip
+
+
+def _own(row: Role) -> RoleRow:
+    return RoleRow(
+        row.pk,
+        f"custom-{row.pk}",
+        row.name,
+        row.description,
+        "custom",
+        tuple(row.permission_sets),
+        row.cluster_role,
+        row.enabled,
+        row.created_by,
+        row.created_at,
+        row.updated_at,
+        row,
     )

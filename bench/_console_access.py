@@ -67,6 +67,7 @@ def _pages(world: World) -> dict[str, str]:
         "access keys": "/access/keys/",
         "access keys, search": "/access/keys/?q=person-012",
         "roles": "/access/roles/",
+        "role": "/access/roles/1/",
         "access rules": "/access/rules/",
         "access rules, search": "/access/rules/?q=person-0123&sort=subjectId",
         "access rules, filtered": "/access/rules/?f=roleName%3D%40Viewer&f=scopeType%3D%3Dproject",

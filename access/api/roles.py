@@ -8,12 +8,12 @@ from rest_framework.response import Response
 from access.api import shapes
 from access.api.base import ApiView
 from access.api.rules import rule_shapes
-from access.filters import RULES
+from access.filters import ROLES, RULES
 from access.guard import SIGNED_IN
 from access.models import AccessRule, GroupMember, Role, Scope, ScopeKind, SubjectKind
 from access.resources import RESOURCES, VERBS, action_for, permissions
 from access.roles import PERMISSION_SETS, PREDEFINED, Action
-from access.selections import with_columns
+from access.selections import RoleRow, all_roles, with_columns
 from access.services import roles
 from runai_cp.lib.api import body
 from runai_cp.lib.errors import FieldError, Invalid, NotFound
@@ -29,8 +29,8 @@ ROLE_CHANGE = {
 ROLE = {f"{name}*" if name in ("name", "permissionSets") else name: kind for name, kind in ROLE_CHANGE.items()}
 
 
-def all_roles() -> list[dict[str, Any]]:
-    return [shapes.role(key) for key in PREDEFINED] + [shapes.custom_role(row) for row in Role.objects.order_by("pk")]
+def listed_role(row: RoleRow) -> dict[str, Any]:
+    return shapes.role(row.key) if row.row is None else shapes.custom_role(row.row)
 
 
 def role_shape(role_id: int) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class RolesView(ApiView):
     allow = {"GET": SIGNED_IN}
 
     def get(self, request: Request) -> Response:
-        return Response(all_roles())
+        return Response([listed_role(row) for row in all_roles()])
 
 
 class RoleView(ApiView):
@@ -60,19 +60,15 @@ class RoleView(ApiView):
 
 
 class RolesV2View(ApiView):
-    """Version 2: with pages, and roles of one's own."""
+    """Version 2: with filters and pages, and roles of one's own."""
 
     allow = {"GET": SIGNED_IN, "POST": Action.ROLE_CREATE}
     accepts = {"POST": ROLE}
+    listing = ROLES
 
     def get(self, request: Request) -> Response:
-        offset, limit = _number(request, "offset", 0, 0), _number(request, "limit", 50, 1)
-        words = request.query_params.get("search", "").lower()
-        rows = [row for row in all_roles() if words in str(row["name"]).lower()]
-        if request.query_params.get("sortOrder", "asc").lower() == "desc":
-            rows.reverse()
-        more = {"next": offset + limit} if offset + limit < len(rows) else {}
-        return Response({"roles": rows[offset : offset + limit]} | more)
+        page = ROLES.page(all_roles(), ROLES.parse(request.query_params))
+        return Response(page.envelope("roles", [listed_role(row) for row in page.rows]))
 
     def post(self, request: Request) -> Response:
         row = roles.create_role(actor=self.actor, values=body(request))
@@ -176,13 +172,6 @@ def _scopes(scopes: list[Scope]) -> dict[str, Any]:
     return {"system": False} | {
         name: [scope.ref for scope in scopes if scope.kind == kind] for name, kind in names.items()
     }
-
-
-def _number(request: Request, name: str, default: int, low: int) -> int:
-    text = request.query_params.get(name, "") or str(default)
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= low):
-        raise Invalid(FieldError(name, f"must be a whole number, at least {low}", text[:80]))
-    return int(text)
 
 
 def _small(role_id: int) -> int:

@@ -5,6 +5,8 @@ from django.db.models.functions import Lower
 
 FIRST_ID = 1000
 """Numbers below are the predefined roles'."""
+LAST_ID = 2**31 - 1
+"""The public API has them as int32."""
 
 
 class Role(models.Model):

@@ -1,51 +1,87 @@
 """Roles, predefined and the tenant's own, and what each may do."""
 
-from django.db.models import Count, Q
-from django.http import HttpRequest, HttpResponse
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from access.forms_administration import RoleForm
+from access.grants import Actor
 from access.guard import allow
+from access.lists import render_list, run_verb
 from access.models import Role
-from access.roles import CLUSTER_ROLES, PERMISSION_SETS, PREDEFINED, ROLES, Action, actions_of
+from access.models.role import LAST_ID
+from access.roles import PERMISSION_SETS, Action
+from access.selections import RoleRow, all_roles, rules_by_role
 from access.services.roles import create_role, delete_role, update_role
+from access.tables import ROLES_DELETE, ROLES_SWITCH, ROLES_TABLE
 from access.views.matrix import VERBS, matrix
-from runai_cp.lib.errors import DomainError
+from runai_cp.lib.errors import Conflict, DomainError
 from runai_cp.lib.htmx import render_page
 from runai_cp.lib.toasts import toast
+
+LIST = "/access/roles/"
 
 
 @allow(Action.ROLE_VIEW)
 @require_GET
-def role_list(request: HttpRequest) -> HttpResponse:
-    """Each role with its permission sets; the tables of things and verbs unfold."""
-    held = Count("rules", filter=Q(rules__deleted_at=None))
-    custom = [
-        {
-            "row": row,
-            "title": row.name,
-            "description": row.description,
-            "sets": [PERMISSION_SETS[key][0] for key in row.permission_sets if key in PERMISSION_SETS],
-            "cluster_role": row.cluster_role,
-            "matrix": matrix(actions_of(tuple(row.permission_sets))),
-            "held": row.held,
-        }
-        for row in Role.objects.annotate(held=held).order_by("name")
-    ]
-    ours = [
-        {
-            "row": None,
-            "title": role.title,
-            "description": role.description,
-            "sets": [PERMISSION_SETS[name][0] for name in role.sets],
-            "cluster_role": CLUSTER_ROLES[key],
-            "matrix": matrix(ROLES[key]),
-        }
-        for key, role in PREDEFINED.items()
-    ]
-    context = {"custom": custom, "predefined": ours, "verbs": VERBS, "tab": "roles"}
-    return render_page(request, "access/role_list.html", context)
+def role_list(request: HttpRequest) -> HttpResponseBase:
+    actor = request.actor  # type: ignore[attr-defined]
+    may = actor.allows_somewhere
+    bulk = (ROLES_SWITCH if may(Action.ROLE_UPDATE) else ()) + ((ROLES_DELETE,) if may(Action.ROLE_DELETE) else ())
+    return render_list(
+        request,
+        ROLES_TABLE,
+        all_roles(),
+        "access/role_list.html",
+        bulk=bulk,
+        bulk_url=f"{LIST}bulk",
+        dress=lambda rows: _dress(actor, rows),
+    )
+
+
+def _dress(actor: Actor, rows: list[RoleRow]) -> None:
+    """How many rules that the person may see give each role: one query."""
+    given = rules_by_role(actor)
+    for row in rows:
+        row.given = given.get(row.key, 0)
+
+
+@allow(Action.ROLE_VIEW)
+@require_POST
+def role_bulk(request: HttpRequest) -> HttpResponse:
+    """Which act it is decides what it needs: the services refuse each row, and roles of the platform stay."""
+    actor = request.actor  # type: ignore[attr-defined]
+    acts = {
+        "enable": ("Enable roles", lambda row: update_role(actor=actor, role=_own(row), values={"enabled": True})),
+        "disable": ("Disable roles", lambda row: update_role(actor=actor, role=_own(row), values={"enabled": False})),
+        "delete": ("Delete roles", lambda row: delete_role(actor=actor, role=_own(row))),
+    }
+    return run_verb(request, ROLES_TABLE, all_roles(), acts, back=LIST)
+
+
+def _own(row: RoleRow) -> Role:
+    if row.row is None:
+        raise Conflict("A role of the platform is neither changed nor removed.")
+    return row.row
+
+
+@allow(Action.ROLE_VIEW)
+@require_GET
+def role_detail(request: HttpRequest, role_id: int) -> HttpResponse:
+    """What the role may do, thing by thing, and how often it is given."""
+    row = next((one for one in all_roles() if one.pk == role_id), None)
+    if row is None:
+        raise Http404("No role has this number.")
+    context: dict[str, Any] = {
+        "role": row,
+        "sets": [PERMISSION_SETS[key][0] for key in row.sets if key in PERMISSION_SETS],
+        "matrix": matrix(row.actions),
+        "verbs": VERBS,
+        "given": rules_by_role(request.actor).get(row.key, 0),  # type: ignore[attr-defined]
+    }
+    return render_page(request, "access/role_detail.html", context)
 
 
 @allow(Action.ROLE_CREATE)
@@ -65,7 +101,7 @@ def role_create(request: HttpRequest) -> HttpResponse:
 @allow(Action.ROLE_UPDATE)
 @require_http_methods(["GET", "HEAD", "POST"])
 def role_edit(request: HttpRequest, role_id: int) -> HttpResponse:
-    row = get_object_or_404(Role, pk=role_id)
+    row = get_object_or_404(Role, pk=min(role_id, LAST_ID))
     initial = {
         "name": row.name,
         "description": row.description,
@@ -87,7 +123,7 @@ def role_edit(request: HttpRequest, role_id: int) -> HttpResponse:
 @allow(Action.ROLE_DELETE)
 @require_POST
 def role_delete(request: HttpRequest, role_id: int) -> HttpResponse:
-    row = get_object_or_404(Role, pk=role_id)
+    row = get_object_or_404(Role, pk=min(role_id, LAST_ID))
     try:
         delete_role(actor=request.actor, role=row)  # type: ignore[attr-defined]
         toast(request, f"The role {row.name} is gone")

@@ -25,6 +25,7 @@ LISTS = (
     "/access/applications/",
     "/access/keys/",
     "/access/rules/",
+    "/access/roles/",
     "/audit/",
 )
 BUDGET = 15

@@ -70,7 +70,9 @@ def test_a_role_of_ones_own_is_made_changed_and_kept_while_held(acme):
     made = client.post("/access/roles/new/", {"name": "Auditor", "sets": ["event-history"], "enabled": "on"})
     assert made.status_code == 302
     row = Role.objects.get()
-    client.post(f"/access/roles/{row.pk}/", {"name": "Auditor", "sets": ["event-history", "users"], "enabled": "on"})
+    client.post(
+        f"/access/roles/{row.pk}/edit/", {"name": "Auditor", "sets": ["event-history", "users"], "enabled": "on"}
+    )
     row.refresh_from_db()
     assert row.permission_sets == ["event-history", "users"]
     form = {"kind": "user", "who": "bob@example.test", "role": f"custom-{row.pk}", "scope": root().pk}

@@ -44,9 +44,10 @@ def places(site):
             "/access/rules/new/", f"/access/rules/{rule.pk}/", "/access/users/", "/access/users/?q=nobody-here",
             "/access/users/new/", "/access/groups/", f"/access/groups/{group.pk}/", f"/access/groups/{group.pk}/edit/",
             "/access/groups/new/", "/access/applications/", "/access/applications/new/", "/access/keys/",
-            "/access/roles/", "/access/roles/new/", f"/access/roles/{role.pk}/", "/access/explain/",
-            f"/access/explain/?subject=dana@example.test&at={scope.pk}", "/audit/", f"/audit/{entry.pk}/",
-            "/audit/?columns=subject,action,before,after", "/account/keys/", "/device/",
+            "/access/roles/", "/access/roles/new/", f"/access/roles/{role.pk}/", f"/access/roles/{role.pk}/edit/",
+            "/access/explain/", f"/access/explain/?subject=dana@example.test&at={scope.pk}",
+            "/audit/", f"/audit/{entry.pk}/", "/audit/?columns=subject,action,before,after",
+            "/account/keys/", "/device/",
         ]  # fmt: skip
 
     group, role, addresses = site.rows(make)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, TypeVar, cast
 
 import structlog
 
@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 Vector = tuple[int, int, int]
 """Milli-GPU, milli-CPU, bytes."""
+T = TypeVar("T")
+PART = 1000
+"""Pods or groups that are gone through in one go: about a millisecond."""
 EVERY_S = 1.0
 _AT_ONCE = 8
 
@@ -58,17 +61,41 @@ class Costs:
 _KINDS = ("allocated", "allocatedNonPreemptible", "requested")
 
 
+Statuses = dict[str, dict[str, Any]]
+Turns = Generator[None, None, T]
+"""Work in parts: it yields between them, so that whatever is more urgent has its turn, and returns its outcome."""
+
+
+def done(work: Turns[T]) -> T:
+    """The outcome, without a pause."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return cast(T, end.value)
+
+
+async def gently(work: Turns[T]) -> T:
+    """The outcome, part by part, with everything else in between: no pod waits for sums."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return cast(T, end.value)
+        await asyncio.sleep(0)
+
+
 def queue_statuses(
     snapshot: Snapshot, shares: Mapping[str, QueueShares], costs: Costs | None = None
-) -> dict[str, dict[str, Any]]:
+) -> Turns[Statuses]:
     """``status`` of every queue by name: allocated, allocatedNonPreemptible, requested, fairShare, childQueues."""
     parents = {queue.name: queue.parent for queue in snapshot.queues}
     children: dict[str, list[str]] = defaultdict(list)
     for name, parent in parents.items():
         if parent:
             children[parent].append(name)
-    sums = _sums(snapshot, parents, costs or Costs())
-    found = {}
+    sums = yield from _sums(snapshot, parents, costs or Costs())
+    found: Statuses = {}
     for name in parents:
         status: dict[str, Any] = {kind: _resources(sums[kind].get(name, [0, 0, 0])) for kind in _KINDS}
         status["childQueues"] = sorted(children.get(name, []))
@@ -78,12 +105,14 @@ def queue_statuses(
     return found
 
 
-def _sums(snapshot: Snapshot, parents: Mapping[str, str], costs: Costs) -> dict[str, dict[str, list[int]]]:
+def _sums(snapshot: Snapshot, parents: Mapping[str, str], costs: Costs) -> Turns[dict[str, dict[str, list[int]]]]:
     """Kind → queue → amount: first of each queue's own pods, then up the tree."""
     own: dict[str, dict[str, list[int]]] = {kind: defaultdict(lambda: [0, 0, 0]) for kind in _KINDS}
     groups = {group.key: group for group in snapshot.groups}
     cost_of = costs.of(snapshot)
-    for pod in snapshot.pods:
+    for index, pod in enumerate(snapshot.pods):
+        if index % PART == 0:
+            yield
         group, held = groups.get(pod.group), pod.status in ALLOCATED
         if group is None or not (held or pod.status == PodStatus.PENDING):
             continue
@@ -101,16 +130,20 @@ def _sums(snapshot: Snapshot, parents: Mapping[str, str], costs: Costs) -> dict[
     return total
 
 
-def group_statuses(snapshot: Snapshot, costs: Costs | None = None) -> dict[str, dict[str, Any]]:
+def group_statuses(snapshot: Snapshot, costs: Costs | None = None) -> Turns[Statuses]:
     """``status.resourcesStatus`` of the groups of several pods, by key: allocated, allocatedNonPreemptible, requested.
 
     A group of one pod has none: its pod says as much, and one write less is a pod placed sooner.
     """
     members: dict[str, list[Pod]] = defaultdict(list)
-    for pod in snapshot.pods:
+    for index, pod in enumerate(snapshot.pods):
+        if index % PART == 0:
+            yield
         members[pod.group].append(pod)
-    cost_of, found = (costs or Costs()).of(snapshot), {}
-    for group in snapshot.groups:
+    cost_of, found = (costs or Costs()).of(snapshot), Statuses()
+    for index, group in enumerate(snapshot.groups):
+        if index % PART == 0:
+            yield
         own = members.get(group.key, ())
         if len(own) < 2:
             continue
@@ -188,15 +221,15 @@ class QueueReporter:
             self._changed.clear()
             if self._leading():
                 snapshot = self._snapshot()
-                await self._write(queue_statuses(snapshot, self._shares, self._costs))
-                await self._write_groups(group_statuses(snapshot, self._costs))
+                await self._write(await gently(queue_statuses(snapshot, self._shares, self._costs)))
+                await self._write_groups(await gently(group_statuses(snapshot, self._costs)))
 
-    async def _write(self, wanted: Mapping[str, dict[str, Any]]) -> None:
+    async def _write(self, wanted: Statuses) -> None:
         due = [(name, status) for name, status in wanted.items() if self._differs(name, status)]
         for start in range(0, len(due), _AT_ONCE):
             await asyncio.gather(*(self._patch(name, status) for name, status in due[start : start + _AT_ONCE]))
 
-    async def _write_groups(self, wanted: Mapping[str, dict[str, Any]]) -> None:
+    async def _write_groups(self, wanted: Statuses) -> None:
         due = [(key, status) for key, status in wanted.items() if self._group_differs(key, status)]
         for start in range(0, len(due), _AT_ONCE):
             await asyncio.gather(*(self._patch_group(key, status) for key, status in due[start : start + _AT_ONCE]))

@@ -16,6 +16,7 @@ USERS = Listing(
         "creationTime": Field("created_at", datetime),
         "lastUpdated": Field("updated_at", datetime),
         "isLocal": Field("is_local", bool),
+        "enabled": Field("is_active", bool),
         "type": Field("is_local", bool, filterable=False),
     },
     search_paths=("email", "name"),

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
-from django.db.models import QuerySet
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import DatabaseError, connection, transaction
+from django.db.models import Model, QuerySet
 from django.http import (
+    Http404,
     HttpRequest,
     HttpResponse,
     HttpResponseBase,
@@ -34,6 +36,7 @@ from runai_cp.lib.tables import Asked, Bulk, Table, as_filter
 
 BULK_MOST = 1000
 """Rows of one bulk act."""
+GONE = "no longer exists"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +119,22 @@ def run_bulk(
     """Do ``act`` on the ticked rows (``ids``), or on all that match (``every`` with the list's ``query``).
 
     Each row is an act of its own: what one refuses stops no other, and the page tells of every row. Safe to repeat:
-    rows that are gone are not found. ``back`` is the list's path. With ``impact`` a page first says what goes with
-    the rows, and nothing is done before its phrase ("delete 3 projects") is typed.
+    rows that are gone are counted and told. ``back`` is the list's path. With ``impact`` a page first says what goes
+    with the rows, and nothing is done before its phrase ("delete 3 projects") is typed.
     """
     picked = _chosen(request, table, rows)
     if impact is not None and picked:
         phrase = _phrase(request, table, len(picked))
         if request.POST.get("typed", "").strip() != phrase:
             return _ask(request, table, picked, impact(picked), label=label, back=back, phrase=phrase)
-    outcomes = [_outcome(table, row, act) for row in picked]
+    outcomes = [_outcome(table, rows, row, act) for row in picked]
     failed = sum(1 for item in outcomes if item.error)
     query = request.POST.get("query", "")
     context = {
         "outcomes": outcomes,
         "failed": failed,
         "done": len(outcomes) - failed,
+        "missing": max(0, len(_ticked(request)) - len(picked)),
         "label": label,
         "noun": table.noun,
         "back": f"{back}?{query}" if query else back,
@@ -199,10 +203,16 @@ def _chosen(request: HttpRequest, table: Table, rows: "QuerySet[Any]") -> list[A
         if asked.problem:
             raise Invalid(message=asked.problem)
         return list(asked.matching(rows)[:BULK_MOST])
-    wanted = [text for text in request.POST.get("ids", "").split(",") if text][:BULK_MOST]
     field = rows.model._meta.pk
-    good = [value for text in wanted if (value := _as_key(field, text)) is not None]
+    good = [value for text in _ticked(request) if (value := _as_key(field, text)) is not None]
     return list(table.listing.ordered(rows.filter(pk__in=good), table.ask(QueryDict("")).query))
+
+
+def _ticked(request: HttpRequest) -> list[str]:
+    """The ids that the form names, each once; none where it means all that match."""
+    if request.POST.get("every") == "yes":
+        return []
+    return list(dict.fromkeys(text for text in request.POST.get("ids", "").split(",") if text))[:BULK_MOST]
 
 
 def _as_key(field: Any, text: str) -> Any:
@@ -212,13 +222,29 @@ def _as_key(field: Any, text: str) -> Any:
         return None
 
 
-def _outcome(table: Table, row: Any, act: Callable[[Any], object]) -> Outcome:
+def _outcome(table: Table, rows: "QuerySet[Any]", row: Any, act: Callable[[Any], object]) -> Outcome:
+    """One act, all of it or nothing. The rows were read before the first act began: one that somebody else removed
+    meanwhile is told as gone, whatever the act stumbled over, and a fault of another kind is a fault still."""
     name = table.row_name(row)
+    if not _there(rows, row):
+        return Outcome(name, GONE)
     try:
-        act(row)
-    except DomainError as error:
+        with transaction.atomic():
+            act(row)
+    except (DomainError, ObjectDoesNotExist, Http404, DatabaseError) as error:
+        if not _there(rows, row):
+            return Outcome(name, GONE)
+        if not isinstance(error, DomainError):
+            raise
         return Outcome(name, error.message)
     return Outcome(name)
+
+
+def _there(rows: "QuerySet[Any]", row: Any) -> bool:
+    """Whether the row still is. One that only left the list (another phase, another scope) is: its act decides."""
+    return rows.filter(pk=row.pk).exists() or (
+        isinstance(row, Model) and type(row)._default_manager.filter(pk=row.pk).exists()
+    )
 
 
 def _turned_on(asked: Asked) -> str:

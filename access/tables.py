@@ -30,7 +30,13 @@ USERS_TABLE = Table(
     columns=(
         Column("email", "Person", lambda row: row.email, "access/cells/user.html", "username", fixed=True),
         Column("name", "Name", lambda row: row.name, sort="name"),
-        Column("state", "State", lambda row: "active" if row.is_active else "disabled", "access/cells/active.html"),
+        Column(
+            "state",
+            "State",
+            lambda row: "active" if row.is_active else "disabled",
+            "access/cells/active.html",
+            "enabled",
+        ),
         Column("kind", "Signs in with", lambda row: "password" if row.is_local else "single sign-on", sort="isLocal"),
         Column("lastLogin", "Last sign-in", lambda row: row.last_login, sort="lastLogin", start="desc", extra="num"),
         *_made("creationTime"),
@@ -38,6 +44,7 @@ USERS_TABLE = Table(
     ),
     filters=(
         FilterOn("isLocal", "Signs in with", (("true", "Password"), ("false", "Single sign-on"))),
+        FilterOn("enabled", "State", (("true", "Active"), ("false", "Disabled"))),
         FilterOn("username", "E-mail", operator="=@"),
         NAMED,
         MAKER,
@@ -51,6 +58,8 @@ USERS_BULK = (
         "key",
         "Their passwords alone sign them in, until they add a factor again: for people who lost their device.",
     ),
+    Bulk("enable", "Enable", "play", "They can sign in again, with the rights they had."),
+    Bulk("disable", "Disable", "pause", "They are out with their next request; their rules and keys stay meanwhile."),
     Bulk("delete", "Delete", "trash", "They can no longer sign in; their access rules and keys go with them."),
 )
 

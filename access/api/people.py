@@ -77,10 +77,20 @@ class UsersCountView(ApiView):
 
 
 class UserView(ApiView):
-    allow = {"GET": Action.USER_VIEW, "DELETE": Action.USER_DELETE}
+    """``PATCH`` is not in the reference: disable a person, and enable them again."""
+
+    allow = {"GET": Action.USER_VIEW, "PATCH": Action.USER_UPDATE, "DELETE": Action.USER_DELETE}
+    accepts = {"PATCH": {"enabled*": FLAG}}
 
     def get(self, request: Request, user_id: str) -> Response:
         row = user_or_404(user_id)
+        return Response(shapes.user(row, group_names([row]).get(row.pk, [])))
+
+    def patch(self, request: Request, user_id: str) -> Response:
+        enabled = body(request).get("enabled")
+        if not isinstance(enabled, bool):
+            raise Invalid(FieldError("enabled", "must be true or false", enabled))
+        row = users.set_active(actor=self.actor, user=user_or_404(user_id), active=enabled)
         return Response(shapes.user(row, group_names([row]).get(row.pk, [])))
 
     def delete(self, request: Request, user_id: str) -> Response:

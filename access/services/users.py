@@ -17,6 +17,7 @@ from access.services.holdings import refuse_stronger
 from access.services.rules import create_rule, drop_rules_of, keep_an_administrator
 from access.services.scopes import root_scope
 from runai_cp.lib.errors import Conflict, FieldError, Invalid
+from runai_cp.lib.models import gone, held, remove
 from runai_cp.lib.names import display_name
 
 
@@ -68,10 +69,10 @@ def set_password(
     check_password(password)
     if user.must_change_password and actor.id == str(user.pk) and user.check_password(password):
         raise Invalid(FieldError("password", "must be another one: somebody else has seen this one"))
+    _end_everything(user, keep_session=keep_session)
     user.set_password(password)
     user.must_change_password = temporary
     user.save(update_fields=["password", "must_change_password", "updated_at"])
-    _end_everything(user, keep_session=keep_session)
     record(
         actor=actor,
         action="reset-password" if temporary else "set-password",
@@ -79,6 +80,34 @@ def set_password(
         entity_id=user.pk,
         entity_name=user.email,
     )
+
+
+@transaction.atomic
+def set_active(*, actor: Actor, user: User, active: bool) -> User:
+    """The row as it is then. A disabled person is out everywhere with their next request, and cannot come back; their
+    rules and keys stay for when they are enabled. Raises ``NotAllowed``, and ``Conflict`` for oneself and for the last
+    administrator."""
+    require(actor, Action.USER_UPDATE, root_scope())
+    refuse_stronger(actor, user)
+    if not active:
+        if actor.id == str(user.pk):
+            raise Conflict("Nobody disables themselves; another administrator can.")
+        keep_an_administrator(without_user=user.pk)
+        _end_everything(user)
+    row = held(user, "person")
+    before, row.is_active = row.is_active, active
+    if before != active:
+        row.save(update_fields=["is_active", "updated_at"])
+        record(
+            actor=actor,
+            action="update",
+            entity_type="user",
+            entity_id=row.pk,
+            entity_name=row.email,
+            before={"enabled": before},
+            after={"enabled": active},
+        )
+    return row
 
 
 @transaction.atomic
@@ -90,7 +119,7 @@ def delete_user(*, actor: Actor, user: User) -> None:
     _end_everything(user)
     drop_rules_of(SubjectKind.USER, user.pk)
     record(actor=actor, action="delete", entity_type="user", entity_id=user.pk, entity_name=user.email)
-    user.delete()
+    remove(user, "person")
 
 
 def check_current_password(*, user: User, given: object) -> None:
@@ -109,7 +138,9 @@ def log_out(*, actor: Actor, user: User) -> None:
 
 
 def _end_everything(user: User, *, keep_session: str | None = None) -> None:
-    User.objects.filter(pk=user.pk).update(token_generation=F("token_generation") + 1)
+    """Raises ``NotFound`` for somebody who is gone; holds the person's row."""
+    if not User.objects.filter(pk=user.pk).update(token_generation=F("token_generation") + 1):
+        raise gone("person")
     user.refresh_tokens.all().delete()
     rows = UserSession.objects.filter(user=user).exclude(session_key=keep_session or "")
     Session.objects.filter(session_key__in=list(rows.values_list("session_key", flat=True))).delete()

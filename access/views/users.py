@@ -11,7 +11,7 @@ from access.models import User
 from access.roles import Action
 from access.scoping import visible_scopes
 from access.services.factors import reset_factors
-from access.services.users import create_user, delete_user, log_out
+from access.services.users import create_user, delete_user, log_out, set_active
 from access.tables import USERS_BULK, USERS_TABLE
 from runai_cp.lib.errors import DomainError
 from runai_cp.lib.htmx import render_page
@@ -35,6 +35,8 @@ def user_list(request: HttpRequest) -> HttpResponseBase:
 def user_bulk(request: HttpRequest) -> HttpResponse:
     actor = request.actor  # type: ignore[attr-defined]
     acts = {
+        "enable": ("Enable people", lambda row: set_active(actor=actor, user=row, active=True)),
+        "disable": ("Disable people", lambda row: set_active(actor=actor, user=row, active=False)),
         "delete": ("Delete people", lambda row: delete_user(actor=actor, user=row)),
         "reset-factors": ("Reset second factors", lambda row: reset_factors(actor=actor, user=row)),
         "sign-out": ("Sign people out", lambda row: log_out(actor=actor, user=row)),

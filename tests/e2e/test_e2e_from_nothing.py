@@ -5,7 +5,6 @@ The tests are the chapters of one story: each goes on where the one before it en
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import time
@@ -18,18 +17,13 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from agent.wire import labels
 from tests.browser.conftest import CHROMIUM, FLAGS
-from tests.browser.test_browser_quality import _axe, _sideways
 from tests.e2e.doors import IMAGE, eventually
+from tests.e2e.looks import WIDE, look
 from tests.e2e.newcomer import FIRST_SLOT, Ground, Newcomer, ground, newcomer
 from tests.fixtures_stack import RunningStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.timeout(600)]
 PASSWORD = secrets.token_urlsafe(16)
-LOOKS = [(1366, "light"), (390, "dark")]
-if os.environ.get("RUNAI_TEST_LONG"):
-    LOOKS += [(1366, "dark"), (390, "light")]
-FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-"""Media queries are asked anew with the next frame, which a busy machine draws late."""
 PROJECT = "team"
 """Of the same name, and in the same namespace, in both clusters."""
 NAMESPACE = f"runai-{PROJECT}"
@@ -59,7 +53,7 @@ def page(tenant: Newcomer) -> Iterator[Page]:
     """The administrator, signed in with the password that was told once and changed at once."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(base_url=f"http://{tenant.host}", viewport={"width": 1366, "height": 844})
+        page = browser.new_page(base_url=f"http://{tenant.host}", viewport=WIDE)
         page.set_default_timeout(20_000)
         page.goto("/login/")
         page.fill("input[name=email]", tenant.email)
@@ -73,21 +67,6 @@ def page(tenant: Newcomer) -> Iterator[Page]:
             page.wait_for_url(lambda url: "/login/" not in url)
         yield page
         browser.close()
-
-
-def look(page: Page, what: str) -> None:
-    """No accessibility finding and no sideways scroll, light and dark, wide and narrow."""
-    wrong = []
-    for width, theme in LOOKS:
-        page.set_viewport_size({"width": width, "height": 844})
-        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
-        page.evaluate(FRAMES)
-        page.wait_for_timeout(250)  # a colour that is still on its way to the other theme has no contrast
-        where = f"{what} at {width} {theme}"
-        wrong += _sideways(page, where) + _axe(page, where)
-    page.set_viewport_size({"width": 1366, "height": 844})
-    page.emulate_media(color_scheme="light")
-    assert wrong == []
 
 
 def test_an_empty_tenant_says_what_is_left_and_where(page):

@@ -19,11 +19,26 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from agent.wire.labels import NODE_POOL
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.e2e.doors import IMAGE, eventually, rest_words
+from tests.e2e.looks import WIDE, look
 from tests.fixtures_stack import RunningStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.timeout(600)]
 PASSWORD, OWN_PASSWORD = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
 DELEGATE = "lena@lab.example"
+SAVES = """([values, unit, pool]) => {
+  const grid = document.querySelector('#quota-grid').dataset;
+  const row = document.querySelector(`tr[data-unit=${unit}]`).dataset;
+  const headers = {
+    'Content-Type': 'application/json', 'X-CSRFToken': document.querySelector('meta[name=csrf-token]').content,
+  };
+  return Promise.all(values.map(async (value) => {
+    const cells = [{ pool, sheet: 'gpu.deserved', value, was: '' }];
+    const units = [{ unit, version: Number(row.version), cells }];
+    const body = JSON.stringify({ cluster: grid.cluster, units });
+    return (await fetch(grid.save, { method: 'POST', headers, body })).status;
+  }));
+}"""
+"""As many administrators save one cell of one version of the grid at once: the status of each."""
 TAINT = "kwok.x-k8s.io/node"
 """Of simulated nodes."""
 
@@ -46,7 +61,7 @@ class Journey:
         return f"lab-{self.suffix}"
 
     def sign_in(self, email: str, password: str) -> Page:
-        page = self.browser.new_page(base_url=self.stack.facts["tenants"][0]["api"])
+        page = self.browser.new_page(base_url=self.stack.facts["tenants"][0]["api"], viewport=WIDE)  # type: ignore[arg-type]
         page.set_default_timeout(20_000)
         page.goto("/login/")
         page.fill("input[name=email]", email)
@@ -127,10 +142,12 @@ def test_an_administrator_makes_a_node_pool_whose_node_moves_in(journey):
     page.fill("[name=name]", journey.pool)
     page.fill("[name=label_key]", "lab")
     page.fill("[name=label_value]", journey.suffix)
+    look(page, "new node pool")
     page.get_by_role("button", name="Create node pool").click()
     row = page.locator("tr", has_text=journey.pool)
     expect(row).to_contain_text("Ready", timeout=30_000)
     expect(row).to_contain_text("1 / 1", timeout=30_000)
+    look(page, "node pools")
     page.context.close()
 
 
@@ -140,15 +157,20 @@ def test_and_delegates_a_department(journey):
     name = f"lab-{journey.suffix}"
     page.fill("[name=name]", name)
     page.get_by_label(f"Quota in {journey.pool}").fill(str(journey.gpus))
+    look(page, "new department")
     page.get_by_role("button", name="Create department").click()
     expect(page.locator("h1")).to_have_text(name)
+    journey.ids[name] = page.url.rstrip("/").rpartition("/")[2]
+    look(page, "department")
     page.goto("/access/users/new/")
     page.fill("[name=email]", f"{journey.suffix}.{DELEGATE}")
     page.fill("[name=password]", PASSWORD)
     page.select_option("[name=role]", "administrator")
     page.select_option("[name=scope]", label=f"department {name}")
+    look(page, "new user")
     page.get_by_role("button", name="Create user").click()
     expect(page.locator("#main")).to_contain_text(f"{journey.suffix}.{DELEGATE}")
+    look(page, "users")
     page.context.close()
 
 
@@ -159,10 +181,13 @@ def test_who_was_delegated_to_works_inside_and_sees_nothing_else(journey):
         page.fill("[name=name]", project)
         page.get_by_role("button", name="Create project").click()
         expect(page.locator("h1")).to_contain_text(project)
+        look(page, "project of a delegate")
     page.goto("/projects/")
     expect(page.locator("tbody tr")).to_have_count(2)
+    look(page, "projects of a delegate")
     page.goto("/projects/quotas/")
     expect(page.locator("tr[data-edit]")).to_have_count(3)
+    look(page, "quota grid of a delegate")
     assert page.locator("tr[data-unit]:not([data-edit])").count() == 0
     assert page.request.get("/access/roles/").ok
     assert page.request.get("/clusters/new/").status == 403
@@ -186,10 +211,12 @@ def test_the_preview_of_a_quota_comes_true(journey):
     row.nth(columns.index(journey.pool)).click()
     page.keyboard.type(str(most))
     page.keyboard.press("Enter")
+    look(page, "quota grid with a change")
     page.get_by_role("button", name="Review and save").click()
     effect = page.locator("#review-effect")
     expect(effect).to_contain_text(f"{most} workloads make room")
     expect(effect).to_contain_text("1 workload starts")
+    look(page, "preview of a quota")
     before = time.monotonic()
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator(".toasts")).to_contain_text("1 change was saved")
@@ -199,23 +226,48 @@ def test_the_preview_of_a_quota_comes_true(journey):
     eventually(
         lambda: phase(journey, *others).count("Running") == journey.gpus - most, 60, f"{most} of theirs made room"
     )
+    page.goto("/projects/")
+    look(page, "projects after their quota changed hands")
+    page.context.close()
+
+
+def test_of_many_who_save_one_grid_at_once_one_is_first(journey):
+    page = journey.delegate()
+    for _ in range(3):
+        page.goto("/projects/quotas/")
+        pool = int(page.locator(f"thead [data-name={journey.pool}]").get_attribute("data-pool") or 0)
+        unit = page.locator(f"tr[data-name=one-{journey.suffix}]").get_attribute("data-unit")
+        assert sorted(page.evaluate(SAVES, [["0.1", "0.2", "0.3", "0.4"], unit, pool])) == [200, 412, 412, 412]
     page.context.close()
 
 
 def test_what_was_made_can_be_taken_away_again(journey):
-    """Projects with their workloads, then the department, then the pool: its node goes back to the pool default."""
-    page = journey.administrator()
-    for project in (f"one-{journey.suffix}", f"two-{journey.suffix}"):
+    """Projects with their workloads, then the pool, whose node goes back to the pool default, then the department."""
+    page, department = journey.administrator(), f"lab-{journey.suffix}"
+    projects = (f"one-{journey.suffix}", f"two-{journey.suffix}")
+    for project in projects:
         page.goto("/projects/?q=" + project)
         page.get_by_role("link", name=project).first.click()
         page.get_by_role("link", name="Delete").click()
         page.fill("[name=typed]", project)
+        look(page, "deletion of a project")
         page.get_by_role("button", name="Delete project").click()
     page.goto("/node-pools/?q=" + journey.pool)
     page.get_by_role("link", name=f"Edit {journey.pool}").click()
     page.get_by_role("button", name="Delete").first.click()
     page.fill("[name=typed]", journey.pool)
+    look(page, "deletion of a node pool")
     page.get_by_role("button", name="Delete node pool").click()
     expect(page.locator(".toasts")).to_contain_text("is being deleted")
     eventually(lambda: journey.pool not in page.request.get("/node-pools/").text(), 120, "the pool is gone")
+    with journey.stack.rest() as rest:
+        left = f"departmentId=={journey.ids[department]}"
+        eventually(lambda: not rest.get("/org-unit/projects", filterBy=left)["projects"], 60, "the projects are gone")
+    page.goto("/departments/?q=" + department)
+    page.get_by_role("link", name=department).first.click()
+    page.get_by_role("button", name="Delete").first.click()
+    page.fill("[name=typed]", department)
+    look(page, "deletion of a department")
+    page.get_by_role("button", name="Delete department").click()
+    expect(page.locator(".toasts")).to_contain_text(f"{department} was deleted")
     page.context.close()

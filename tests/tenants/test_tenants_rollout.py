@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -82,10 +81,8 @@ def fleet(db: None) -> Iterator[Any]:
 def test_nothing_to_do_for_200_tenants_is_one_query(fleet: Any, django_assert_num_queries: Any) -> None:
     fleet(200, applied=head())
     assert Tenant.objects.count() >= 200  # and the search path is set
-    begun = time.monotonic()
     with django_assert_num_queries(1):
         assert roll_out().total == 0
-    assert time.monotonic() - begun < 2
 
 
 def test_who_has_another_fingerprint_is_behind(fleet: Any) -> None:

@@ -5,7 +5,6 @@ frame of a row; a row is that frame with its names and cells filled in.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -77,68 +76,66 @@ def table(request: HttpRequest, cluster: Cluster, sheet: Sheet) -> Table:
     projects = _named(narrow(request, Project.objects.visible_to(actor).present()), cluster)
     order = _order(departments, projects, words)
     page = pages(len(order), request.GET.get("page"), ROWS)
-    shown = order[page.offset : page.offset + page.size]
-    found = _units({key for _, key in shown} | {f"d{pk}" for pk, _ in shown})
-    shown = [item for item in shown if item[1] in found and f"d{item[0]}" in found]  # others were deleted meanwhile
+    rows = _with_heads(order[page.offset : page.offset + page.size])
     pools = list(NodePool.objects.filter(cluster=cluster).present().order_by("pk").values_list("pk", "name"))
-    values = _values(sheet, found)
-    sums = _sums(sheet, [unit.pk for unit in found.values() if not unit.department])
-    rows, last = [], None
-    for department, key in shown:
-        if department != last and key != f"d{department}":
-            rows.append(found[f"d{department}"])
-        last = department
-        rows.append(found[key])
+    values = _values(sheet, rows)
+    sums = _sums(sheet, [unit.pk for unit in rows if not unit.department])
     editable = {unit.key for unit in rows if actor.allows(_CHANGE[unit.key[0]], unit.path)}
     drawn_rows = [_row(actor, sheet, unit, unit.key in editable, pools, values, sums) for unit in rows]
     return Table(
         columns=_columns(actor, cluster, sheet, pools),
         rows=SafeString("".join(drawn_rows)),
         pages=page,
-        departments=len({pk for pk, _ in order}),
-        projects=sum(key.startswith("p") for _, key in order),
+        departments=len({department.pk for department, _ in order}),
+        projects=sum(bool(unit.department) for _, unit in order),
         editable=bool(editable),
     )
 
 
-def _named(rows: Any, cluster: Cluster) -> list[tuple[int, int, str]]:
-    """``(department, id, name)`` of units; the department of a department is itself."""
-    owner = "department_id" if rows.model is Project else "pk"
-    return list(rows.filter(cluster=cluster).order_by("scope__name", "pk").values_list(owner, "pk", "scope__name"))
+def _named(rows: Any, cluster: Cluster) -> list[Unit]:
+    """All units in the order of their names: the page is cut out of them, so that each is read once."""
+    letter, owner = ("p", F("department_id")) if rows.model is Project else ("d", Value(0))
+    found = rows.filter(cluster=cluster).order_by("scope__name", "pk")
+    return [
+        Unit(f"{letter}{pk}", pk, name, path, version, f"d{department}" if department else "")
+        for pk, name, path, version, department in found.values_list(
+            "pk", "scope__name", "scope__path", "version", owner
+        )
+    ]
 
 
-def _order(departments: list[Any], projects: list[Any], words: str) -> list[tuple[int, str]]:
-    """Department and row key in the order of the grid: each department, then its projects. ``words`` narrows to
+def _order(departments: list[Unit], projects: list[Unit], words: str) -> list[tuple[Unit, Unit]]:
+    """Department and row in the order of the grid: each department, then its projects. ``words`` narrows to
     departments and projects with them in their name; a department keeps the projects that match, or all of its own.
     """
-    below: dict[int, list[tuple[int, str]]] = defaultdict(list)
-    for department, pk, name in projects:
-        below[department].append((pk, name))
+    below: dict[str, list[Unit]] = defaultdict(list)
+    for project in projects:
+        below[project.department].append(project)
     wanted = words.lower()
-    found: list[tuple[int, str]] = []
-    for _, pk, name in departments:
-        whole = wanted in name.lower()
-        inside = [item for item in below[pk] if whole or wanted in item[1].lower()]
+    found: list[tuple[Unit, Unit]] = []
+    for department in departments:
+        whole = wanted in department.name.lower()
+        inside = [project for project in below[department.key] if whole or wanted in project.name.lower()]
         if whole or inside:
-            found += [(pk, f"d{pk}"), *((pk, f"p{project}") for project, _ in inside)]
+            found += [(department, department), *((department, project) for project in inside)]
     return found
 
 
-def _units(keys: Iterable[str]) -> dict[str, Unit]:
-    found: dict[str, Unit] = {}
-    for model, letter, owner in ((Department, "d", Value(0)), (Project, "p", F("department_id"))):
-        ids = [int(key[1:]) for key in keys if key[0] == letter]
-        rows = model.objects.filter(pk__in=ids).values_list("pk", "scope__name", "scope__path", "version", owner)
-        for pk, name, path, version, department in rows:
-            found[f"{letter}{pk}"] = Unit(
-                f"{letter}{pk}", pk, name, path, version, f"d{department}" if department else ""
-            )
-    return found
+def _with_heads(shown: list[tuple[Unit, Unit]]) -> list[Unit]:
+    """The rows of a page; a department goes on to the next page under its own name."""
+    rows: list[Unit] = []
+    last = None
+    for department, unit in shown:
+        if department is not last and unit is not department:
+            rows.append(department)
+        last = department
+        rows.append(unit)
+    return rows
 
 
-def _values(sheet: Sheet, units: dict[str, Unit]) -> Values:
-    projects = [unit.pk for unit in units.values() if unit.department]
-    departments = [unit.pk for unit in units.values() if not unit.department]
+def _values(sheet: Sheet, units: list[Unit]) -> Values:
+    projects = [unit.pk for unit in units if unit.department]
+    departments = [unit.pk for unit in units if not unit.department]
     rows = Quota.objects.filter(Q(project__in=projects) | Q(department__in=departments)).order_by()
     columns = ("project_id", "department_id", "node_pool_id", sheet.column, sheet.held or sheet.column)
     return {

@@ -209,10 +209,16 @@ def ask_bar(label: str, total: float, used: float, asked: float, quota: float | 
     return {"label": label, **drawing.ask_bar(total, used, asked, quota)}
 
 
-@register.inclusion_tag("components/gpus.html")
-def gpus(label: str, cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+@register.simple_tag
+def gpus(label: str, cells: Sequence[Mapping[str, Any]]) -> SafeString:
     """One square per device. A cell has ``state`` (in, over, idle, free, off) and ``milli`` allocated of it."""
-    return {"label": label, **drawing.gpus(cells)}
+    return _gpus(label + "", *((cell["state"], cell.get("milli", 0)) for cell in cells))
+
+
+@lru_cache(maxsize=4096)
+def _gpus(label: str, *cells: tuple[str, int]) -> SafeString:
+    values = drawing.gpus([{"state": state, "milli": milli} for state, milli in cells])
+    return mark_safe(render_to_string("components/gpus.html", {"label": label, **values}))  # noqa: S308
 
 
 @register.simple_tag

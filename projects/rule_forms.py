@@ -14,7 +14,7 @@ LIMIT_WORDS = {
     "trainingJobMaxIdleDurationSeconds": "Trainings may be idle for",
     "interactiveJobTimeLimitSeconds": "Workspaces run at most",
     "interactiveJobMaxIdleDurationSeconds": "Workspaces may be idle for",
-    "interactiveJobPreemptIdleDurationSeconds": "Preemptible workspaces may be idle for",
+    "interactiveJobPreemptIdleDurationSeconds": "Preemptible ones may be idle for",
 }
 """Limits by the API's names, in the order people look for them."""
 assert set(LIMIT_WORDS) == set(rules.LIMITS)
@@ -49,8 +49,15 @@ class RuleForm(ConsoleForm):
             )
 
     @property
-    def limit_fields(self) -> list[forms.BoundField]:
-        return [self[name] for name in LIMIT_WORDS]
+    def limit_fields(self) -> list[tuple[forms.BoundField, str]]:
+        """With their width: two of trainings in a row, three of workspaces."""
+        return [(self[name], "6" if name.startswith("training") else "4") for name in LIMIT_WORDS]
+
+    @property
+    def says_rules(self) -> bool:
+        """Whether something of this part is set, or wrong."""
+        names = (*LIMIT_WORDS, *(f"{kind}_types" for kind in TYPE_WORDS), "default_pools")
+        return any(self[name].value() or self[name].errors for name in names)
 
     def clean(self) -> dict[str, Any]:
         self.limits = self._limits()

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
+_FRAGMENT = {"HX-Request": "true", "HX-Request-Type": "partial", "X-Live": "1"}
 
 
 class Console:
@@ -33,6 +34,13 @@ class Console:
         """The page. Raises ``httpx.HTTPStatusError`` for an error and for a way to the login page."""
         answer = self._http.get(path, headers=headers)
         answer.raise_for_status()
+        return answer
+
+    def fragment(self, path: str, tag: str = "") -> httpx.Response:
+        """What a live page asks of itself: its parts that change, or 304 where they are as ``tag`` says."""
+        answer = self._http.get(path, headers=_FRAGMENT | ({"If-None-Match": tag} if tag else {}))
+        if answer.status_code != 304:
+            answer.raise_for_status()
         return answer
 
     def _login(self, user: dict[str, str]) -> None:

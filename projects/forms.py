@@ -1,10 +1,11 @@
 """Forms of the projects room: a name, a place, and the quota in every node pool of the cluster."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.db.models import Sum
 
 from agent.wire.objects import UNLIMITED, PoolQuota, ResourceQuota
 from clusters.models import Cluster, NodePool
@@ -28,10 +29,19 @@ class UnitForm(RuleForm):
     description = forms.CharField(label="Description", max_length=250, required=False)
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, pools: Iterable[NodePool], quotas: Iterable[Quota] = (), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        pools: Iterable[NodePool],
+        quotas: Iterable[Quota] = (),
+        held: Mapping[int, int] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """``held``: node pool id → milli-GPU, where the unit's own queue does not say what it holds."""
         super().__init__(*args, **kwargs)
         self.pools = list(pools)
         self._kept = {quota.node_pool_id: quota for quota in quotas}
+        self._held = {pk: quota.allocated_gpu_milli for pk, quota in self._kept.items()} if held is None else held
         for pool in self.pools:
             for part, label in (("quota", "Quota"), ("limit", "Limit"), ("weight", "Weight")):
                 self.fields[f"{part}-{pool.pk}"] = forms.CharField(
@@ -47,10 +57,11 @@ class UnitForm(RuleForm):
         return _typed(kept.gpu_deserved_milli if part == "quota" else kept.gpu_weight)
 
     @property
-    def rows(self) -> Iterator[tuple[NodePool, Quota | None, list[forms.BoundField]]]:
-        """Pool, its present quota, and its three fields, for the template."""
+    def rows(self) -> Iterator[tuple[NodePool, int | None, list[forms.BoundField]]]:
+        """Pool, what is held of it in milli-GPU (None: not there yet), and its three fields, for the template."""
         for pool in self.pools:
-            yield pool, self._kept.get(pool.pk), [self[f"{part}-{pool.pk}"] for part in ("quota", "limit", "weight")]
+            held = self._held.get(pool.pk, 0) if pool.pk in self._kept else None
+            yield pool, held, [self[f"{part}-{pool.pk}"] for part in ("quota", "limit", "weight")]
 
     def clean(self) -> dict[str, Any]:
         super().clean()
@@ -148,14 +159,24 @@ class ProjectForm(UnitForm):
 
 
 def edit_form(unit: Department | Project, data: Any) -> UnitForm:
-    """The form of an existing unit: its name stays (it is the namespace's and the queue's), the rest may change."""
-    pools = NodePool.objects.filter(cluster_id=unit.cluster_id).order_by("name")
+    """The form of an existing unit: its name stays, since queues and a namespace carry it; the rest may change."""
+    below = held_below(unit) if isinstance(unit, Department) else None
     form = UnitForm(
         data,
-        pools=pools,
+        pools=NodePool.objects.filter(cluster_id=unit.cluster_id).order_by("name"),
         quotas=unit.quotas.all(),
+        held=None if below is None else {pool: used for pool, (used, _) in below.items()},
         initial={"name": unit.name, "description": unit.description, "version": unit.version, **rule_values(unit)},
     )
     form.fields["name"].disabled = True
-    form.fields["name"].help_text = "The name stays: the namespace and the queues carry it."
+    whose = "queues" if isinstance(unit, Department) else "namespace and the queues"
+    form.fields["name"].help_text = f"The name stays: the {whose} carry it."
     return form
+
+
+def held_below(department: Department) -> dict[int, tuple[int, int]]:
+    """Node pool id → milli-GPU that the projects of a department hold and ask for: one query. Its own queues are only
+    their parents."""
+    rows = Quota.objects.filter(project__department=department).order_by().values_list("node_pool_id")
+    sums = rows.annotate(Sum("allocated_gpu_milli", default=0), Sum("requested_gpu_milli", default=0))
+    return {pool: (used, asked) for pool, used, asked in sums}

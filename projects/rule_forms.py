@@ -19,7 +19,7 @@ LIMIT_WORDS = {
 """Limits by the API's names, in the order people look for them."""
 assert set(LIMIT_WORDS) == set(rules.LIMITS)
 TYPE_WORDS = {"training": "Node types for trainings", "workspace": "Node types for workspaces"}
-COMMAS = "Names with commas between; empty: all that the department allows."
+COMMAS = "Names with commas between; empty makes no choice here."
 
 
 class RuleForm(ConsoleForm):

@@ -17,7 +17,7 @@ from clusters.models import Cluster, NodePool
 from link import services as link
 from projects import services
 from projects.documents import document_key
-from projects.forms import UnitForm, edit_form
+from projects.forms import UnitForm, edit_form, held_below
 from projects.models import Department, Project, Quota
 from projects.querysets import DepartmentQuerySet, ProjectQuerySet
 from projects.versions import Changed
@@ -203,7 +203,7 @@ def pool_rows(unit: Department | Project) -> list[dict[str, Any]]:
 
     A department's own queues are only parents: what it holds and asks is what its projects do.
     """
-    below = _of_projects(unit) if isinstance(unit, Department) else {}
+    below = held_below(unit) if isinstance(unit, Department) else {}
     rows = []
     for quota in unit.quotas.all():  # type: ignore[attr-defined]
         used, asked = quota.allocated_gpu_milli, quota.requested_gpu_milli
@@ -223,10 +223,3 @@ def pool_rows(unit: Department | Project) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _of_projects(department: Department) -> dict[int, tuple[int, int]]:
-    """Node pool id → milli-GPU that the projects of a department hold and ask for: one query."""
-    rows = Quota.objects.filter(project__department=department).order_by().values_list("node_pool_id")
-    sums = rows.annotate(Sum("allocated_gpu_milli", default=0), Sum("requested_gpu_milli", default=0))
-    return {pool: (used, asked) for pool, used, asked in sums}

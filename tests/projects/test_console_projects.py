@@ -132,3 +132,8 @@ def test_deleting_a_department_says_what_it_holds(acme, scene):
     body = acme.browser().get(f"/departments/{scene.departments['research'].pk}/").content.decode()
     assert "<b>3</b>projects" in body
     assert "<b>33</b>GPUs allocated" in body
+
+
+def test_the_form_of_a_department_says_what_its_projects_hold(acme, scene):
+    body = acme.browser().get(f"/departments/{scene.departments['research'].pk}/edit/").content.decode()
+    assert '<td class="num">33</td>' in body

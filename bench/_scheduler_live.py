@@ -11,7 +11,8 @@ from agent.domain.groups import DEFAULT_SUBGROUP, PodGroup, Preemptibility, SubG
 from agent.domain.pods import Pod, PodStatus, Request
 from agent.domain.quantities import MILLI, NANOSECONDS
 from agent.domain.queues import Queue, Share
-from agent.scheduler import Plan, Planner, Snapshot
+from agent.scheduler import Config, Plan, Planner, Snapshot
+from agent.scheduler.slices import STEPS_A_CYCLE
 from bench import _scheduler_cases as cases
 
 POOLS = ("default", "big")
@@ -24,13 +25,17 @@ def live_cases(only: str, largest: int, cycles: int) -> Iterator[dict]:
     if only in "one arrival":
         yield arrival(count)
     if only in "churn":
-        yield churn(count, cycles)
+        yield churn("churn", count, cycles, Config(eviction_steps=STEPS_A_CYCLE))
+    if only in "churn, each pass in one cycle":
+        yield churn("churn, each pass in one cycle", count, cycles, Config())
 
 
-def timed(planner: Planner, snapshot: Snapshot, now: int) -> tuple[Plan, float, float]:
-    """The plan, wall seconds and CPU seconds."""
+def timed(
+    planner: Planner, snapshot: Snapshot, now: int, config: Config | None = None, last: Plan | None = None
+) -> tuple[Plan, float, float]:
+    """The plan, wall seconds and CPU seconds. ``last``: the plan whose passes it goes on with."""
     begun, used = time.perf_counter(), time.process_time()
-    decided = planner.plan(snapshot, now)
+    decided = planner.plan(snapshot, now, config, last.passes if last else None)
     return decided, time.perf_counter() - begun, time.process_time() - used
 
 
@@ -190,31 +195,43 @@ def fill(world: Churn, planner: Planner) -> None:
             del world.groups[key]
 
 
-def churn(count: int, cycles: int) -> dict:
-    """p50 and p99 of a cycle's plan: 100 jobs end, 150 arrive in each; garbage is collected as in the live loop."""
+def churn(name: str, count: int, cycles: int, config: Config) -> dict:
+    """p50 and p99 of a cycle's plan: 100 jobs end, 150 arrive in each; garbage is collected as in the live loop.
+
+    With ``eviction_steps`` the cycles go on with each other's passes, as in the live loop.
+    """
     world, planner = Churn(count), Planner()
     fill(world, planner)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     walls, cpus, wrong = [], [], ""
+    decided, passes, binds, evictions = Plan(), [0], 0, 0
     for _ in range(cycles):
         world.now += NANOSECONDS
         world.end(count // 10)
         for _ in range(count * 15 // 100):
             world.arrive()
-        decided, wall, cpu = timed(planner, world.snapshot(), world.now)
+        decided, wall, cpu = timed(planner, world.snapshot(), world.now, config, decided)
         world.carry_out(decided)
         walls.append(wall)
         cpus.append(cpu)
+        binds, evictions = binds + len(decided.binds), evictions + len(decided.evictions)
+        passes[-1] += 1
+        if not decided.unfinished:
+            passes.append(0)
         wrong = wrong or world.broken(decided)
     return {
-        "case": "churn",
+        "case": name,
         "size": [count, len(world.pods)],
         "seconds": round(statistics.median(walls), 4),
         "cpu_seconds": round(statistics.median(cpus), 4),
         "p99_seconds": round(statistics.quantiles(walls, n=100)[98], 4),
         "p99_cpu_seconds": round(statistics.quantiles(cpus, n=100)[98], 4),
         "cycles": cycles,
+        "passes": len(passes) - 1,
+        "longest_pass_cycles": max(passes),
+        "binds": binds,
+        "evictions": evictions,
         "outcome": wrong or "ok",
     }

@@ -212,6 +212,7 @@ TABLE: Mapping[str, str | Maker] = {
     "Duplicate": 'another {kind} "{name}" has the same {field}',
     "TooLarge": "the workload needs {requested} and the whole pool has {most}",
     "WaitsForTurn": "room is free, but others come first in this round",
+    "TurnToCome": "whether others can give it room is not known yet: its turn to ask comes within the next rounds",
     "Promised": "has room that is promised to pods before it",
     # one node class
     "Lacks": _lacks,

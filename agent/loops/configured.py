@@ -18,6 +18,7 @@ from agent.kube.cache import Change
 from agent.kube.protocol import Obj
 from agent.kube.resources import RUNAI_CONFIG
 from agent.kube.watch import Informer, Informers
+from agent.scheduler.slices import STEPS_A_CYCLE
 from agent.scheduler.snapshot import Config
 from agent.wire import labels
 from agent.wire.codec import from_dict
@@ -97,4 +98,5 @@ def planning(spec: ClusterConfig, pools: tuple[str, ...] = ()) -> Config:
         reclaim_resolve=chosen.min_runtime.resolve,
         queue_depth=dict(chosen.queue_depth or {}),
         pools=pools,
+        eviction_steps=STEPS_A_CYCLE,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 import structlog
@@ -45,7 +46,7 @@ from agent.loops.reservations import Reservations
 from agent.loops.scheduler_metrics import BACKLOG, CHECKS, DEFECTS, EVENTS, PENDING, QueueMetrics, measure
 from agent.loops.usage_history import UsageHistory
 from agent.scheduler.planner import Planner
-from agent.scheduler.snapshot import Plan, Snapshot
+from agent.scheduler.snapshot import Pass, Plan, Snapshot
 
 log = structlog.get_logger(__name__)
 
@@ -102,6 +103,8 @@ class Scheduler:
         self._cycles_since_check = 0
         self._check_after = 0.0
         self._planner = Planner(time.perf_counter)
+        self._passes: Mapping[str, Pass] = {}
+        self._pass_began: int | None = None
         self._mirror = self._empty_mirror(settings)
         self._lookups = Lookups(kube, self._mirror)
         informers = context.informers
@@ -281,8 +284,9 @@ class Scheduler:
     def _cycle(self) -> float:
         """One plan and its consequences. Returns how long it took, in seconds."""
         started = time.perf_counter()
-        now = self._clock()
+        now, seen = self._clock(), self._changes
         snapshot, decided = self._plan(now)
+        self._go_on(decided, seen)
         self._executor.carry_out(decided)
         self._mirror.note(decided, now)
         self._reporter.take(decided, now)
@@ -291,6 +295,16 @@ class Scheduler:
         took = time.perf_counter() - started
         self._measure(decided, took)
         return took
+
+    def _go_on(self, decided: Plan, seen: int) -> None:
+        """The next cycle at once while a pass of evictions goes on, or when things changed since it began.
+
+        ``seen``: changes before the plan. Who came during a pass, or was judged before a change, has the next one.
+        """
+        began = seen if self._pass_began is None else self._pass_began
+        self._passes, self._pass_began = decided.passes, began if decided.unfinished else None
+        if decided.unfinished or began != seen:
+            self._wake.set()
 
     def _check(self) -> None:
         """Now and then: is the incremental snapshot what a full rebuild would be? If not, that is a defect of ours."""
@@ -322,7 +336,7 @@ class Scheduler:
     def _decide(self, snapshot: Snapshot, now: int) -> Plan:
         """The plan. What the planner keeps between plans must not be the end of us: without it once more, then fail."""
         try:
-            return self._planner.plan(snapshot, now, self._config)
+            return self._planner.plan(snapshot, now, self._config, self._passes)
         except Exception:
             log.exception("plan_failed")
             self._planner = Planner(time.perf_counter)

@@ -33,6 +33,6 @@ what is done.
 """
 
 from agent.scheduler.planner import Planner, plan
-from agent.scheduler.snapshot import Bind, Config, Eviction, Nomination, Plan, QueueShares, Snapshot
+from agent.scheduler.snapshot import Bind, Config, Eviction, Nomination, Pass, Plan, QueueShares, Snapshot
 
-__all__ = ["Bind", "Config", "Eviction", "Nomination", "Plan", "Planner", "QueueShares", "Snapshot", "plan"]
+__all__ = ["Bind", "Config", "Eviction", "Nomination", "Pass", "Plan", "Planner", "QueueShares", "Snapshot", "plan"]

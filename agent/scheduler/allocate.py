@@ -18,8 +18,13 @@ from agent.scheduler.topology import levels_of, scopes
 def allocate(context: Context) -> None:
     """Try every ready job in turn; a job that got its next pods and has more goes back into the line.
 
-    Room only shrinks meanwhile, so what found none once is not tried again in a harder form.
+    Those for whom others were evicted come first: the room is theirs. Room only shrinks meanwhile, so what found none
+    once is not tried again in a harder form.
     """
+    for key in context.slice.promised:
+        job = context.session.jobs.get(key)
+        if job is not None and job.waiting and job.root.ready:
+            attempt(context, job)
     failed = FailedShapes(context.profiles, by_priority=False)
     line = JobQueue(
         context.session,

@@ -11,6 +11,7 @@ from agent.scheduler.gangs import JobState, TaskState
 from agent.scheduler.order import Key, job_key
 from agent.scheduler.placement import Placer
 from agent.scheduler.room import Room
+from agent.scheduler.slices import Slice
 from agent.scheduler.snapshot import Config
 from agent.scheduler.state import Session
 from agent.scheduler.victims import VictimIndex
@@ -24,7 +25,8 @@ MOST_AGEING = 1000
 class Context:
     """One pool's planning. ``totals`` [milli-GPU, milli-CPU, bytes]; device sizes in MiB.
 
-    ``spent``: moves simulated in vain in the current action. ``blocked``: the capacity rule that stopped a job last.
+    ``slice``: how much eviction work this plan may do. ``spent``: moves simulated in vain in the current action.
+    ``blocked``: the capacity rule that stopped a job last.
     ``evictions``: task -> (action, reason, by), in order. ``notes``: what an action found out about a job.
     ``reclaim_protects``: whether any minimum run time is set. ``delays``: whether any job may not cause evictions yet.
     """
@@ -40,6 +42,7 @@ class Context:
     smallest_device: int
     largest_device: int
     node_count: int = 0
+    slice: Slice = field(default_factory=Slice)
     spent: int = 0
     reclaim_protects: bool = True
     topologies: Mapping[str, Topology] = field(default_factory=dict)

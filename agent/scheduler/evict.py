@@ -1,6 +1,6 @@
 """What the three actions that take room have in common: which jobs try, in what order, and how a find is booked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from agent.domain.pods import PodStatus
 from agent.domain.reasons import Reason, reason
@@ -10,6 +10,7 @@ from agent.scheduler.entitlement import QueueState
 from agent.scheduler.gangs import JobState, TaskState
 from agent.scheduler.order import JobQueue
 from agent.scheduler.simulation import Outcome
+from agent.scheduler.slices import TURN
 from agent.scheduler.victims import VictimIndex
 
 Attempt = Callable[[Context, VictimIndex, JobState, list[TaskState]], Outcome | None]
@@ -27,15 +28,17 @@ def run(
     """Let every waiting job try once, in turn: an elastic gang grows by one pod a plan at others' expense.
 
     ``scope``: within what a failure tells about harder jobs. ``allowed``: what is false for others must not count as
-    a failure. ``by_priority``: whether a higher priority can succeed where a lower one failed.
+    a failure. ``by_priority``: whether a higher priority can succeed where a lower one failed. Ends early, to be gone
+    on with in the next plan, when the plan's slice of eviction work is used up.
     """
-    lines = context.waiting.lines((lambda job: not _delayed(context, job)) if context.delays else None)
-    if not lines:
+    work = context.slice
+    if not work.begins(action, context.jobs):
         return
-    if context.victims is None:
-        context.victims = VictimIndex(context.session, context.jobs)
-    index = context.victims
-    index.renew(context.jobs)
+    first = _first(context)
+    lines = context.waiting.lines(_wanted(context, first))
+    if not lines and first is None:
+        return
+    index = _victims(context)
     failed = FailedShapes(context.profiles, by_priority=by_priority)
     line = JobQueue(
         context.session,
@@ -46,16 +49,51 @@ def run(
         depth=context.config.queue_depth.get(action),
         dismiss=lambda job: failed.covers(scope(job), job),
     )
-    context.spent = 0
-    while (job := line.pop()) is not None:
+    context.spent = work.spent
+    for job in _turns(first, line):
         tasks = job.root.next_tasks()
         if not tasks or (allowed is not None and not allowed(job, tasks)) or failed.covers(scope(job), job):
             continue
+        work.steps += TURN
         outcome = attempt(context, index, job, tasks)
-        if outcome is None:
+        if outcome is not None:
+            index.renew(book(context, action, job, outcome))
+        elif work.cut is None:
             failed.add(scope(job), job)
-            continue
-        index.renew(book(context, action, job, outcome))
+        if work.used_up:
+            rest = (job for job in line.rest() if not failed.covers(scope(job), job))
+            work.stop(context.jobs, rest, context.spent)
+            return
+
+
+def _victims(context: Context) -> VictimIndex:
+    """The index of victims, up to date."""
+    if context.victims is None:
+        context.victims = VictimIndex(context.session, context.jobs)
+    context.victims.renew(context.jobs)
+    return context.victims
+
+
+def _first(context: Context) -> JobState | None:
+    """The job whose search the plan before had to end, if it may still try."""
+    cut = context.slice.first
+    job = context.session.jobs.get(cut.job) if cut is not None else None
+    return job if job is not None and job.waiting and job.root.ready and not _delayed(context, job) else None
+
+
+def _wanted(context: Context, first: JobState | None) -> Callable[[JobState], bool] | None:
+    """Who is in the action's line; None: all who wait."""
+    has = context.slice.has
+    if context.slice.sliced:
+        return lambda job: has(job) and job is not first and not _delayed(context, job)
+    return (lambda job: not _delayed(context, job)) if context.delays else None
+
+
+def _turns(first: JobState | None, line: JobQueue) -> Iterator[JobState]:
+    if first is not None:
+        yield first
+    while (job := line.pop()) is not None:
+        yield job
 
 
 def _delayed(context: Context, job: JobState) -> bool:
@@ -78,6 +116,7 @@ def book(context: Context, action: str, job: JobState, outcome: Outcome) -> list
     """
     changed: dict[JobState, None] = {job: None}
     session = context.session
+    context.slice.won.append(job.key)
     displaced = {task.job.key for task in outcome.evicted if task.pod.status == PodStatus.PENDING}
     if displaced:
         _hand_over(context, displaced, job)

@@ -7,7 +7,7 @@ the queues on the path of a job that was placed or taken are looked at again.
 import heapq
 from bisect import insort
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cmp_to_key
 
 from agent.domain.quantities import MILLI, UNLIMITED
@@ -27,7 +27,10 @@ ZERO_SHARE_FACTOR = (1, MILLI, MILLI)
 
 
 def rank_siblings(queues: Iterable[QueueState]) -> None:
-    """Fix the part of the order that does not change inside a plan: smaller share first, then older, then name."""
+    """Fix the part of the order that does not change inside a plan: smaller share first, then older, then name.
+
+    Sorting is stable: it only asks whether a later one goes before an earlier one, and by age they are in order.
+    """
     ordered = sorted(queues, key=lambda queue: (queue.queue.created, queue.name))
     ordered.sort(key=cmp_to_key(_by_share))
     for rank, queue in enumerate(ordered):
@@ -35,14 +38,10 @@ def rank_siblings(queues: Iterable[QueueState]) -> None:
 
 
 def _by_share(left: QueueState, right: QueueState) -> int:
+    """Below zero when the left one has less of something and more of nothing."""
     a = [_bounded(value) for value in left.allocatable]
     b = [_bounded(value) for value in right.allocatable]
-    if all(x <= y for x, y in zip(a, b, strict=True)) and a != b:
-        return -1
-    if all(x >= y for x, y in zip(a, b, strict=True)) and a != b:
-        return 1
-    older, younger = (left.queue.created, left.name), (right.queue.created, right.name)
-    return (older > younger) - (older < younger)
+    return -1 if a != b and all(x <= y for x, y in zip(a, b, strict=True)) else 0
 
 
 def _bounded(value: int) -> float:
@@ -175,6 +174,10 @@ class JobQueue:
         touched.add(queue)
         self._left -= 1
         return job
+
+    def rest(self) -> Iterator[JobState]:
+        """Who is still in line, in no order."""
+        return (entry[2] for line in self._jobs.values() for entry in line)
 
     def _pop_last(self) -> JobState | None:
         """Without comparing: there is nobody to compare with."""

@@ -23,7 +23,8 @@ from agent.scheduler.results import Results
 from agent.scheduler.room import Room
 from agent.scheduler.shapes import device_memory
 from agent.scheduler.shares import count_requests, share_out, totals_of
-from agent.scheduler.snapshot import Config, Plan, Snapshot
+from agent.scheduler.slices import Slices
+from agent.scheduler.snapshot import Config, Pass, Plan, Snapshot
 from agent.scheduler.stale import evict_stale
 from agent.scheduler.state import Session
 from agent.scheduler.victims import VictimIndex
@@ -51,9 +52,12 @@ class _Kept:
     victims: VictimIndex | None = None
 
 
-def plan(snapshot: Snapshot, now: int, config: Config | None = None) -> Plan:
-    """What to do about the cluster at ``now`` (ns). Never raises on bad objects: they are in ``Plan.refused``."""
-    return Planner().plan(snapshot, now, config)
+def plan(snapshot: Snapshot, now: int, config: Config | None = None, passes: Mapping[str, Pass] | None = None) -> Plan:
+    """What to do about the cluster at ``now`` (ns). Never raises on bad objects: they are in ``Plan.refused``.
+
+    ``passes``: those of the plan before, where ``config.eviction_steps`` bounds the eviction work of one plan.
+    """
+    return Planner().plan(snapshot, now, config, passes)
 
 
 class Planner:
@@ -67,7 +71,13 @@ class Planner:
         self._intake = Intake()
         self._kept: dict[str, _Kept] = {}
 
-    def plan(self, snapshot: Snapshot, now: int, config: Config | None = None) -> Plan:
+    def plan(
+        self,
+        snapshot: Snapshot,
+        now: int,
+        config: Config | None = None,
+        passes: Mapping[str, Pass] | None = None,
+    ) -> Plan:
         """As the function ``plan``; the same answer whatever was planned before."""
         config, self.spent = config or Config(), {}
         before, self._before = self._before, None
@@ -80,21 +90,26 @@ class Planner:
             key.removeprefix("group/"): (why,) for key, why in refused.items() if key.startswith("group/")
         }
         results = Results(reasons=groups, pod_reasons=dict(intake.unplaced))
-        for name, session in intake.sessions.items():
-            if config.pools and name not in config.pools:
-                continue
+        slices = Slices(config.eviction_steps, self._planned(config), passes)
+        for name, session in self._planned(config):
             kept = self._keep(session, name, intake.pools.get(name))
             context = _prepare(intake, name, snapshot, now, config, kept)
+            context.slice = slices.next(name)
             for action in config.actions:
                 if runner := RUNNERS.get(action):
                     began = self._stopwatch()
                     runner(context)
                     self.spent[action] = self.spent.get(action, 0.0) + self._stopwatch() - began
+            slices.close(name, context.slice, config.actions, context.jobs, context.notes)
             results.read(context)
             session.undo(0)
             kept.victims = context.victims
         self._before = snapshot
-        return results.plan(refused)
+        return results.plan(refused, slices.passes)
+
+    def _planned(self, config: Config) -> list[tuple[str, Session]]:
+        """The pools that are planned."""
+        return [one for one in self._intake.sessions.items() if not config.pools or one[0] in config.pools]
 
     def _keep(self, session: Session, name: str, pool: NodePool | None) -> _Kept:
         """The pool's caches, made anew when a new kind of constraint or too long a log makes them useless."""

@@ -12,7 +12,7 @@ from agent.scheduler.explain import Explainer, waiting_tasks
 from agent.scheduler.forecast import earliest_start
 from agent.scheduler.gangs import TaskState
 from agent.scheduler.shapes import MIG, SHARED
-from agent.scheduler.snapshot import Bind, Eviction, Nomination, Plan, QueueShares
+from agent.scheduler.snapshot import Bind, Eviction, Nomination, Pass, Plan, QueueShares
 from agent.scheduler.state import Session
 
 
@@ -80,7 +80,7 @@ class Results:
         elif task.status == PodStatus.PIPELINED and task.pod.status == PodStatus.PENDING and task.node:
             self._nominations.append(Nomination(task.pod.uid, task.node.name, task.groups, task.zones))
 
-    def plan(self, refused: Mapping[str, Reason]) -> Plan:
+    def plan(self, refused: Mapping[str, Reason], passes: Mapping[str, Pass]) -> Plan:
         return Plan(
             binds=tuple(self._binds),
             evictions=tuple(self._evictions),
@@ -94,6 +94,7 @@ class Results:
             shares=self._shares,
             waits=self._waits,
             ahead=self._ahead,
+            passes=passes,
         )
 
 

@@ -8,27 +8,33 @@ import enum
 import json
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from agent.scheduler.snapshot import Config, Snapshot
+from agent.scheduler.snapshot import Config, Pass, Snapshot
 
 T = TypeVar("T")
 VERSION = 1
 
 
-def dump(snapshot: Snapshot, now: int, config: Config | None = None) -> str:
-    """One line of JSON: {"version", "now", "config", "snapshot"}; equal inputs give equal text."""
+def dump(snapshot: Snapshot, now: int, config: Config | None = None, passes: Mapping[str, Pass] | None = None) -> str:
+    """One line of JSON: {"version", "now", "config", "snapshot", "passes"}; equal inputs give equal text.
+
+    ``passes``: those that the plan goes on with, left out when there are none.
+    """
     document = {
         "version": VERSION,
         "now": now,
         "config": encode(config or Config()),
         "snapshot": encode(snapshot),
     }
+    if passes:
+        document["passes"] = encode(passes)
     return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
 
-def load(text: str) -> tuple[Snapshot, int, Config]:
-    """The inverse of ``dump``. Raises ValueError that says what is wrong where."""
+def load(text: str) -> tuple[Snapshot, int, Config, Mapping[str, Pass]]:
+    """The inverse of ``dump``: what ``plan`` takes. Raises ValueError that says what is wrong where."""
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
@@ -39,11 +45,12 @@ def load(text: str) -> tuple[Snapshot, int, Config]:
     if type(now) is not int:
         raise ValueError(f"now is {now!r}, allowed is a whole number of nanoseconds")
     snapshot = decode(Snapshot, document.get("snapshot") or {}, "snapshot")
-    return snapshot, now, decode(Config, document.get("config") or {}, "config")
+    passes = _decode(Mapping[str, Pass], document.get("passes") or {}, "passes")
+    return snapshot, now, decode(Config, document.get("config") or {}, "config"), passes
 
 
 def encode(value: object) -> Any:
-    """Dataclasses become objects without the fields that have their default, enums their value, tuples lists."""
+    """Dataclasses become objects without the fields that have their default, enums their value, tuples, sets lists."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         found = {}
         for field in dataclasses.fields(value):
@@ -57,6 +64,8 @@ def encode(value: object) -> Any:
         return value.value
     if isinstance(value, (list, tuple)):
         return [encode(one) for one in value]
+    if isinstance(value, frozenset):
+        return sorted(map(encode, value), key=json.dumps)
     if isinstance(value, typing.Mapping):
         return {str(key): encode(one) for key, one in value.items()}
     return value
@@ -78,9 +87,12 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None:
             return None
-        return _decode(next(one for one in arguments if one is not type(None)), value, where)
+        many = (one for one in arguments if typing.get_origin(one) is tuple and isinstance(value, list))
+        return _decode(next(many, next(one for one in arguments if one is not type(None))), value, where)
     if origin is tuple:
         return _decode_tuple(arguments, value, where)
+    if origin is frozenset:
+        return frozenset(_decode_tuple((arguments[0], Ellipsis), value, where))
     if origin is not None:
         if not isinstance(value, dict):
             raise ValueError(f"{where} is {value!r}, allowed is an object")

@@ -47,6 +47,9 @@ class Config:
     others fill in only what ends in time or lies elsewhere; ``ageing`` (ns per point of priority, 0 = off) lets waiting
     workloads of a queue rise; ``wait_estimates``: for how many waiting workloads a start time is worked out.
     ``pools``: only these node pools are planned, where each has a scheduler of its own; empty: all.
+    ``eviction_steps``: after so many steps of work (some ten microseconds each, see ``slices``) no more searches for
+    victims begin in a plan; the next plan goes on where this one stopped if it is given its ``Plan.passes``. 0 = all
+    that is to be done.
     """
 
     actions: tuple[str, ...] = ACTIONS
@@ -63,6 +66,41 @@ class Config:
     wait_estimates: int = 0
     pools: tuple[str, ...] = ()
     queue_depth: Mapping[str, int] = field(default_factory=dict, hash=False)
+    eviction_steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CutSearch:
+    """A search for victims that a plan ended in the middle.
+
+    ``spent``: steps that it simulated in vain. ``failed``: what it tried, each as (number of pods, names of victims).
+    """
+
+    job: str
+    spent: int = 0
+    failed: frozenset[tuple[int, frozenset[str]]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """How far a pool's pass of eviction work has come: every member tries each action that takes room once.
+
+    ``action``: where it goes on; "" = it is over. ``members``: keys of the pod groups that belong to the pass;
+    ``turns``: those of them whose turn in ``action`` is to come; ``cut``: the search that goes on first.
+    ``spent``: steps simulated in vain in ``action``. ``notes``: what was found out in this pass, by pod group key;
+    ``judged`` and ``known``: whom the pass before had tried, and what was found out there. ``promised``: who still
+    waits for the room for which others were evicted: they come first in the next plan, in this order.
+    """
+
+    action: str = ""
+    members: frozenset[str] = frozenset()
+    turns: frozenset[str] = frozenset()
+    cut: CutSearch | None = None
+    spent: int = 0
+    notes: Mapping[str, Reason] = field(default_factory=dict, hash=False)
+    judged: frozenset[str] = frozenset()
+    known: Mapping[str, Reason] = field(default_factory=dict, hash=False)
+    promised: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +169,7 @@ class Plan:
     ``stale`` / ``no_longer_stale``: groups whose stale timestamp must be written / removed. ``shares`` per queue name.
     ``waits``: per pod group key, when it is expected to start (ns), where asked for and known. ``ahead``: per pod group
     key, how many other waiting workloads of its queue come before it (absent = none); it changes often.
+    ``passes``: per pool, for the next plan, where ``Config.eviction_steps`` is set.
     Times beside decisions are the ``now`` given to ``plan``.
     """
 
@@ -146,3 +185,9 @@ class Plan:
     shares: Mapping[str, QueueShares] = field(default_factory=dict, hash=False)
     waits: Mapping[str, int] = field(default_factory=dict, hash=False)
     ahead: Mapping[str, int] = field(default_factory=dict, hash=False)
+    passes: Mapping[str, Pass] = field(default_factory=dict, hash=False)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether some pods' turn to have others evicted is still to come: plan again soon, with ``passes``."""
+        return any(one.action for one in self.passes.values())

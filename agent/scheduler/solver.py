@@ -13,6 +13,8 @@ from agent.scheduler.context import Context
 from agent.scheduler.gangs import JobState, TaskState
 from agent.scheduler.room import Promise, Wanted
 from agent.scheduler.simulation import Outcome, simulate
+from agent.scheduler.slices import MOVED, SIMULATED, TRIED, VICTIM
+from agent.scheduler.snapshot import CutSearch
 from agent.scheduler.victims import Batch, VictimWalk
 
 JOB_STEPS, ACTION_STEPS, LEAST_STEPS = 40_000, 60_000, 500
@@ -42,8 +44,29 @@ class Search:
     valid: Callable[[Outcome], bool]
     most: int = -1
     hopeless: Callable[[list[TaskState], list[Batch]], bool] = nothing_known
-    failed: set[frozenset[int]] = field(default_factory=set)
+    failed: set[tuple[int, frozenset[str]]] = field(default_factory=set)
     spent: int = 0
+    _again: bool = False
+
+    def __post_init__(self) -> None:
+        first = self.context.slice.first
+        if first is not None and first.job == self.job.key:
+            self.failed, self.spent, self._again = set(first.failed), first.spent, True
+
+    def note(self, fingerprint: tuple[int, frozenset[str]], cost: int) -> None:
+        """A set of victims was of no use. What a search that goes on had to go through again is not counted."""
+        self.failed.add(fingerprint)
+        self.spent += cost
+        self.context.spent += cost
+        if self._again:
+            self.context.slice.steps, self._again = 0, False
+
+    def cut(self) -> bool:
+        """Whether it ends here, to go on in the next plan: the slice is used up, and something new was tried."""
+        part = self.context.slice
+        if part.used_up and not self._again and part.cut is None:
+            part.cut = CutSearch(self.job.key, self.spent, frozenset(self.failed))
+        return part.cut is not None
 
     @property
     def budget(self) -> int:
@@ -54,10 +77,12 @@ Generator = Callable[["Probe"], Iterator[list[Batch]]]
 
 
 def solve(search: Search) -> Outcome | None:
-    """The first outcome that works, left standing on the working copy, or None with nothing changed."""
+    """The first outcome that works, left standing on the working copy, or None with nothing changed; then
+    ``Slice.cut`` says whether the search goes on in the next plan.
+    """
     for generator in (node_local, multi_node):
         outcome = _grow(search, generator)
-        if outcome is not None:
+        if outcome is not None or search.context.slice.cut is not None:
             return outcome
     return None
 
@@ -69,6 +94,8 @@ def _grow(search: Search, generator: Generator) -> Outcome | None:
     while best < count and best + 1 < failed_at:
         size = min(step, count) if failed_at > count else (best + failed_at) // 2
         found = _probe(search, generator, size, recorded)
+        if search.context.slice.cut is not None:
+            return None
         if found is None:
             failed_at = size
             if best == 0:
@@ -158,9 +185,10 @@ def _probe(
         found = _try(search, tasks, recorded)
         if found:
             return found, recorded
-    walk = search.walk.again()
+    walk, work = search.walk.again(), search.context.slice
     victims: set[JobState] = {batch.job for batch in recorded}
     while (batch := walk.pop()) is not None:
+        work.steps += VICTIM
         if id(batch) in known:
             continue
         victims.add(batch.job)
@@ -174,26 +202,27 @@ def _probe(
             found = _try(search, tasks, chosen)
             if found:
                 return found, chosen
-            if search.spent > search.budget:
+            if search.spent > search.budget or search.cut():
                 return None
     return None
 
 
 def _try(search: Search, tasks: list[TaskState], batches: list[Batch]) -> Outcome | None:
     """Simulate a set of victims unless the same failed before; undone when the action does not allow the outcome."""
-    fingerprint = frozenset((len(tasks), *map(id, batches)))
+    work = search.context.slice
+    work.steps += TRIED
+    fingerprint = (len(tasks), frozenset([batch.name for batch in batches]))
     if fingerprint in search.failed:
         return None
-    hopeless = search.hopeless(tasks, batches)
-    outcome = None if hopeless else simulate(search.context, search.job, tasks, batches)
-    if outcome is not None:
-        if search.valid(outcome):
-            return outcome
-        search.context.session.undo(outcome.mark)
-    search.failed.add(fingerprint)
-    cost = SIMULATION + len(tasks) + sum(len(batch.tasks) for batch in batches)
-    search.spent += cost
-    search.context.spent += cost
+    pods = len(tasks) + sum(len(batch.tasks) for batch in batches)
+    if not search.hopeless(tasks, batches):
+        work.steps += SIMULATED + MOVED * pods
+        outcome = simulate(search.context, search.job, tasks, batches)
+        if outcome is not None:
+            if search.valid(outcome):
+                return outcome
+            search.context.session.undo(outcome.mark)
+    search.note(fingerprint, SIMULATION + pods)
     return None
 
 

@@ -39,15 +39,18 @@ Amount = tuple[int, int, int]
 
 
 class Batch:
-    """Pods that leave together. ``core``: the gang has nothing left without them. ``dead``: no longer as indexed."""
+    """Pods that leave together. ``core``: the gang has nothing left without them. ``dead``: no longer as indexed.
+    ``name``: the same for the same pods.
+    """
 
-    __slots__ = ("amount", "core", "dead", "job", "key", "tasks")
+    __slots__ = ("amount", "core", "dead", "job", "key", "name", "tasks")
 
     def __init__(self, job: JobState, tasks: list[TaskState], core: bool, growth: int, number: int) -> None:
         self.job = job
         self.tasks = tasks
         self.core = core
         self.dead = False
+        self.name = tasks[0].pod.uid if len(tasks) == 1 else " ".join(task.pod.uid for task in tasks)
         created, uid = job.age
         self.key = (job.priority, -growth, -created, Reversed(uid), number)
         self.amount: Amount = tasks[0].accounted if len(tasks) == 1 else _sum(tasks)

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[3]
 @given(clusters())
 def test_saved_snapshots_come_back_equal(cluster):
     snapshot, config = cluster.snapshot(), Config(k_value=0, queue_depth={"reclaim": 3})
-    assert load(dump(snapshot, NOW, config)) == (snapshot, NOW, config)
+    assert load(dump(snapshot, NOW, config)) == (snapshot, NOW, config, {})
 
 
 BROKEN = [

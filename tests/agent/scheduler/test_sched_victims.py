@@ -288,3 +288,23 @@ def test_a_job_alone_can_be_dismissed(dismissed):
     session = session_of(Cluster().node("n1").queue("a").job("a0", "a"))
     line = JobQueue(session, lines_of(session.jobs.values()), TOTALS, 100, dismiss=lambda job: dismissed)
     assert (line.pop() is None) is dismissed
+
+
+def test_the_queue_without_a_share_gives_first():
+    cluster = Cluster().node("n1").queue("x").queue("y")
+    for name in ("x0", "x1", "y0", "y1"):
+        cluster.job(name, name[0], on="n1")
+    session = session_of(cluster)
+    for name, share in (("x", 0), ("y", 1000)):
+        session.queues[name].set_fair_share((share, 9000, 9 << 40))
+    index = VictimIndex(session, session.jobs.values())
+    assert VictimWalk(index, session.queues.values(), TOTALS, anyone).pop().job.group.name == "x1"
+
+
+def test_a_queue_that_lost_its_victims_is_passed_over():
+    session = session_of(Cluster().node("n1").queue("x").queue("y").job("x0", "x", on="n1").job("y0", "y", on="n1"))
+    index, gone = VictimIndex(session, session.jobs.values()), session.jobs["team/x0"]
+    session.move(gone.tasks[0], gone.tasks[0].status.RELEASING, gone.tasks[0].node)
+    index.renew(session.jobs.values())
+    walk = VictimWalk(index, session.queues.values(), TOTALS, lambda batch: batch.core)
+    assert [walk.pop().job.key, walk.pop()] == ["team/y0", None]

@@ -25,7 +25,8 @@ class Intake:
     """Sessions and shapes by pool, and what was refused by "kind/name". ``unplaced``: why pods are left out, by uid.
 
     ``homes``: the pool of each pod group. ``verdicts``: what was found about each distinct request. ``groups``,
-    ``pods``: the last snapshot's by key and uid, once it was compared with a next one.
+    ``pods``: the last snapshot's by key and uid, once it was compared with a next one. ``touched``: the pools in which
+    something changed then.
     """
 
     sessions: dict[str, Session] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class Intake:
     topologies: dict[str, Topology] = field(default_factory=dict)
     groups: dict[str, PodGroup] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
+    touched: set[str] = field(default_factory=set)
 
 
 def take_in(snapshot: Snapshot) -> Intake:

@@ -27,6 +27,7 @@ from agent.scheduler.slices import Slices
 from agent.scheduler.snapshot import Config, Pass, Plan, Snapshot
 from agent.scheduler.stale import evict_stale
 from agent.scheduler.state import Session
+from agent.scheduler.stillness import Stillness
 from agent.scheduler.victims import VictimIndex
 
 RUNNERS: Mapping[str, Callable[[Context], None]] = {
@@ -50,6 +51,7 @@ class _Kept:
     keys: tuple[tuple[str, ...], bool]
     rooms: dict[tuple[int, int], Room] = field(default_factory=dict)
     victims: VictimIndex | None = None
+    still: Stillness = field(default_factory=Stillness)
 
 
 def plan(snapshot: Snapshot, now: int, config: Config | None = None, passes: Mapping[str, Pass] | None = None) -> Plan:
@@ -90,29 +92,38 @@ class Planner:
             key.removeprefix("group/"): (why,) for key, why in refused.items() if key.startswith("group/")
         }
         results = Results(reasons=groups, pod_reasons=dict(intake.unplaced))
-        slices = Slices(config.eviction_steps, self._planned(config), passes)
-        for name, session in self._planned(config):
-            kept = self._keep(session, name, intake.pools.get(name))
+        planned = [one for one in intake.sessions.items() if not config.pools or one[0] in config.pools]
+        for name, session in planned:
+            self._keep(session, name, intake.pools.get(name))
+        still = {name for name, _ in planned if self._is_still(name, config, snapshot)}
+        slices = Slices(config.eviction_steps, planned, passes, still)
+        for name, session in planned:
+            kept = self._kept[name]
             context = _prepare(intake, name, snapshot, now, config, kept)
             context.slice = slices.next(name)
+            if name in still:
+                context.notes.update(kept.still.notes)
+            else:
+                kept.still.begin(fresh=context.slice.fresh, before=passes.get(name) if passes else None)
             for action in config.actions:
                 if runner := RUNNERS.get(action):
                     began = self._stopwatch()
                     runner(context)
                     self.spent[action] = self.spent.get(action, 0.0) + self._stopwatch() - began
             slices.close(name, context.slice, config.actions, context.jobs, context.notes)
+            kept.still.end(context, over=context.slice.over, after=slices.passes.get(name))
             results.read(context)
             session.undo(0)
             kept.victims = context.victims
         self._before = snapshot
         return results.plan(refused, slices.passes)
 
-    def _planned(self, config: Config) -> list[tuple[str, Session]]:
-        """The pools that are planned."""
-        return [one for one in self._intake.sessions.items() if not config.pools or one[0] in config.pools]
+    def _is_still(self, name: str, config: Config, snapshot: Snapshot) -> bool:
+        """Whether what failed in the pool's last pass would fail again."""
+        return self._kept[name].still.holds(config, snapshot.usage, touched=name in self._intake.touched)
 
-    def _keep(self, session: Session, name: str, pool: NodePool | None) -> _Kept:
-        """The pool's caches, made anew when a new kind of constraint or too long a log makes them useless."""
+    def _keep(self, session: Session, name: str, pool: NodePool | None) -> None:
+        """Have the pool's caches, made anew when a new kind of constraint or too long a log makes them useless."""
         shapes = self._intake.shapes[name]
         keys = label_keys(shape.constraints for shape in shapes.all())
         kept = self._kept.get(name)
@@ -122,8 +133,7 @@ class Planner:
             victims = kept.victims if kept else None
             profiles = kept.profiles if kept else Profiles(session.conditions)
             placer = Placer(session, session.nodes, _strategy(pool or NodePool(name)), Filter())
-            kept = self._kept[name] = _Kept(placer, profiles, keys, victims=victims)
-        return kept
+            self._kept[name] = _Kept(placer, profiles, keys, victims=victims)
 
 
 def _strategy(pool: NodePool) -> Strategy:

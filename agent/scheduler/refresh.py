@@ -21,6 +21,7 @@ from agent.scheduler.wellformed import Sieve
 
 def refresh(intake: Intake, before: Snapshot, after: Snapshot) -> bool:
     """Bring the working copies up to date. False when only a new intake can; they are useless then."""
+    intake.touched.clear()
     same = (
         before.pools == after.pools
         and before.topologies == after.topologies
@@ -49,6 +50,7 @@ def _queues(intake: Intake, before: Snapshot, after: Snapshot) -> bool:
         if state is None or state.queue != was:
             return False
         state.entitle(queue)
+        intake.touched.add(queue.pool)
     return True
 
 
@@ -93,6 +95,7 @@ def _resize(intake: Intake, was: Node, node: Node) -> bool:
     state.idle_gpu += was.foreign.gpus - node.foreign.gpus
     state.idle_pods += (node.max_pods - node.foreign.pods) - (was.max_pods - was.foreign.pods)
     session.changes.append(state.index)
+    intake.touched.add(node.pool)
     return True
 
 
@@ -115,6 +118,7 @@ def _groups(intake: Intake, before: Snapshot, after: Snapshot) -> bool:
             return False
         if was is None:
             take_group(intake, group)
+            intake.touched.add(group.pool)
     for key in old.keys() - new.keys():
         _drop_group(intake, key)
     return True
@@ -128,6 +132,7 @@ def _regroup(intake: Intake, was: PodGroup, group: PodGroup) -> bool:
         return False
     session = intake.sessions[home]
     session.jobs[group.key].regroup(group)
+    intake.touched.add(home)
     return True
 
 
@@ -141,6 +146,7 @@ def _drop_group(intake: Intake, key: str) -> None:
             _leave(intake, session, task)
             intake.unplaced[task.pod.uid] = reason("GroupDoesNotExist", group=key)
         del session.jobs[key]
+        intake.touched.add(home)
 
 
 def _leave(intake: Intake, session: Session, task: TaskState) -> None:
@@ -185,8 +191,9 @@ def _forget(intake: Intake, pod: Pod) -> None:
     home = intake.homes.get(pod.group)
     session = intake.sessions[home] if home else None
     task = session.tasks.get(pod.uid) if session else None
-    if session is not None and task is not None:
+    if home is not None and session is not None and task is not None:
         _leave(intake, session, task)
+        intake.touched.add(home)
 
 
 def _restate(intake: Intake, was: Pod, pod: Pod) -> bool:
@@ -209,6 +216,7 @@ def _restate(intake: Intake, was: Pod, pod: Pod) -> bool:
         return False
     intake.refused.pop(f"pod/{pod.key}", None)
     session.set(task, pod.status, node if PRESENCE[pod.status] != NONE else None, pod.gpu_groups)
+    intake.touched.add(intake.homes[pod.group])
     return True
 
 
@@ -233,5 +241,6 @@ def _arrive(intake: Intake, pod: Pod, grown: dict[JobState, None]) -> bool:
     if conditions is not None and conditions.numa.active and pod.numa_zones:
         return False
     enter(intake, session, task)
+    intake.touched.add(intake.homes[pod.group])
     grown[task.job] = None
     return True

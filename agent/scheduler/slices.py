@@ -10,7 +10,7 @@ Inside one plan, what was promised is not given away. So that it is not between 
 were evicted come first when the next plan gives out room, until they have their place.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from agent.domain.pods import PodStatus
@@ -34,6 +34,7 @@ pod in it.
 class Slice:
     """What one plan may do of a pool's pass. ``limit``: steps, 0 = any number; ``steps``: done so far.
 
+    ``resting``: the pool is through and waits for others. ``still``: the pass would do nothing and is left out.
     ``cut``: the search that was ended in this plan. ``spent``: steps simulated in vain when the current action begins.
     ``won``: keys of the jobs for which room was taken.
     """
@@ -44,6 +45,7 @@ class Slice:
         "_end",
         "_resting",
         "_resumes",
+        "_still",
         "_turns",
         "cut",
         "limit",
@@ -52,7 +54,9 @@ class Slice:
         "won",
     )
 
-    def __init__(self, limit: int = 0, before: Pass | None = None, *, resting: bool = False) -> None:
+    def __init__(
+        self, limit: int = 0, before: Pass | None = None, *, resting: bool = False, still: bool = False
+    ) -> None:
         self.limit = limit
         self.steps = 0
         self.cut: CutSearch | None = None
@@ -60,6 +64,7 @@ class Slice:
         self.won: list[str] = []
         self._before = before or Pass()
         self._resting = resting
+        self._still = still
         self._resumes = self._before.action
         self._action = ""
         self._turns: frozenset[str] | None = None
@@ -69,6 +74,16 @@ class Slice:
     def promised(self) -> tuple[str, ...]:
         """Keys of the jobs that earlier plans took room for."""
         return self._before.promised
+
+    @property
+    def fresh(self) -> bool:
+        """Whether a pass begins with this plan."""
+        return not (self._resting or self._still or self._before.action)
+
+    @property
+    def over(self) -> bool:
+        """Whether the pass ends with this plan."""
+        return not self._resting and self._end is None
 
     @property
     def used_up(self) -> bool:
@@ -86,7 +101,7 @@ class Slice:
 
     def begins(self, action: str, jobs: Iterable[JobState]) -> bool:
         """Whether the action has work in this plan. To be asked for each action, in order."""
-        if self._resting or self._end is not None or self._resumes not in ("", action):
+        if self._resting or self._still or self._end is not None or self._resumes not in ("", action):
             return False
         before, self._action = self._before, action
         self._turns = before.turns if self._resumes else before.members if before.action else None
@@ -167,22 +182,32 @@ def _nominated(task: TaskState) -> bool:
 
 
 class Slices:
-    """The slices of all pools of one plan. Pools with work share the steps; what one leaves goes to those after it."""
+    """The slices of all pools of one plan. Pools with work share the steps; what one leaves goes to those after it.
 
-    def __init__(self, total: int, pools: Iterable[tuple[str, Session]], before: Mapping[str, Pass] | None) -> None:
+    ``still``: pools whose pass would do nothing.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        pools: Iterable[tuple[str, Session]],
+        before: Mapping[str, Pass] | None,
+        still: Collection[str] = (),
+    ) -> None:
         self.passes: dict[str, Pass] = {}
         self._left = total
         self._on = total > 0
         self._before = (before or {}) if self._on else {}
-        names = [name for name, session in pools if self._on and _waits(session)]
+        self._still = still
+        names = [name for name, session in pools if self._on and name not in still and _waits(session)]
         going = [name for name in names if self._before.get(name, Pass()).action]
         self._going = bool(going)
         self._busy = going or names
 
     def next(self, pool: str) -> Slice:
         """The pool's slice; at least one step, for 0 would mean any number."""
-        if not self._on:
-            return Slice()
+        if not self._on or pool in self._still:
+            return Slice(still=pool in self._still)
         before = self._before.get(pool)
         if pool not in self._busy:
             return Slice(1, before, resting=self._going)

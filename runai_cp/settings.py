@@ -216,6 +216,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Clusters, departments, projects and workloads of one tenant.",
     "VERSION": "1",
     "SERVE_PERMISSIONS": ["access.guard.DeclaredPermission"],
+    "SERVE_INCLUDE_SCHEMA": False,  # it describes the API, not itself: its `lang` would be a field that changes nothing
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

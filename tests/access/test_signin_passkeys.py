@@ -104,7 +104,7 @@ def test_the_first_passkey_comes_with_recovery_codes(acme, own):
         {"key": ec.generate_private_key(ec.SECP256R1())},
         {"id": b"x" * 32},
     ],
-    ids=str,
+    ids=lambda lie: ", ".join(lie),
 )
 def test_an_answer_that_does_not_fit_opens_nothing(acme, own, lie):
     own.__dict__.update(lie)

@@ -293,7 +293,8 @@ async def test_what_is_used_all_the_same_says_what_is_wrong_with_it(name: str, s
         await in_space(scene, resource, *words)
     finally:
         for one in (await scene.kube.list(JOB, SPACE)).items:
-            await scene.kube.delete(JOB, one["metadata"]["name"], SPACE, propagation="Background")
+            with contextlib.suppress(NotFound):  # it went with its owner
+                await scene.kube.delete(JOB, one["metadata"]["name"], SPACE, propagation="Background")
 
 
 async def test_two_megabytes_of_annotations_never_come_to_be(scene: Scene) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import uvicorn
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from agent.config import Settings
 from agent.kube.watch import Informers
@@ -34,12 +34,6 @@ from link.services.sql import execute, query
 from tests.agent.fake_kube import FakeKube
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class Server:
     """One link process, in a thread."""
@@ -51,12 +45,12 @@ class Server:
 
     @classmethod
     def start(cls) -> Server:
-        port = free_port()
-        settings.LINK_URL = f"http://127.0.0.1:{port}"
+        listening = socket.create_server(("127.0.0.1", 0))
+        settings.LINK_URL = f"http://127.0.0.1:{listening.getsockname()[1]}"
         app = LinkApp()
-        config = uvicorn.Config(app, port=port, log_level="error", lifespan="on", timeout_graceful_shutdown=5)
+        config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=5)
         server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, daemon=True)
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
         deadline = time.monotonic() + 20
         while not server.started and time.monotonic() < deadline:
@@ -128,7 +122,10 @@ class Rig:
             "AND s.cluster_id = ANY(%s)",
             [self.clusters],
         )
-        Cluster.objects.filter(id__in=self.clusters).delete()
+        with transaction.atomic():
+            # Locked first: the server still notes when it heard of them, and a row that came between would forbid it.
+            list(Cluster.objects.select_for_update().filter(id__in=self.clusters))
+            Cluster.objects.filter(id__in=self.clusters).delete()
 
 
 def kube_for(url: str, cluster_id: uuid.UUID, token: str) -> FakeKube:

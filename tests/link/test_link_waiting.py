@@ -23,7 +23,8 @@ from agent.wire.messages import (
 )
 from link import services, sweeping
 from link.services.sql import execute, query
-from tests.link.linkrig import Rig, Server, eventually, free_port, in_db
+from local.files import free_ports
+from tests.link.linkrig import Rig, Server, eventually, in_db
 from tests.link.linktalk import poll, send_command, session
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -166,7 +167,7 @@ async def dropped(cluster_id: uuid.UUID) -> bool:
 async def test_sigterm_answers_held_polls(rig: Rig) -> None:
     """A process of its own, since a signal goes to a process."""
     _, identity = await rig.enrolled()
-    port = free_port()
+    [port] = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     name = await in_db(lambda: query("SELECT current_database() AS name")[0].name)
     database = settings.DATABASES["default"]

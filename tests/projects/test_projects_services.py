@@ -201,7 +201,7 @@ def test_what_is_going_is_not_published_again(project: Project) -> None:
 def test_documents_again_lock_projects_before_departments(project: Project) -> None:
     """As a save does: the department alone for its own document, then the batch and the department."""
     with CaptureQueriesContext(connection) as seen:
-        tasks.republish()
+        republishing.republish()
     locks = [sql["sql"].partition(' FROM "')[2].partition('"')[0] for sql in seen if "FOR UPDATE OF" in sql["sql"]]
     assert locks == [f"projects_{name}" for name in ("department", "project", "department")]
 

@@ -41,18 +41,23 @@ class RoleInfo:
     enabled: bool = True
 
 
-def find_role(value: object) -> RoleInfo | None:
-    """A role by key, title or number; None when there is none."""
+def find_role(value: object, *, keep: bool = False) -> RoleInfo | None:
+    """A role by key, title or number; None when there is none.
+
+    With ``keep``, in a transaction, a role of the tenant's own stays as it is until that ends: nobody removes it while
+    it is given to somebody.
+    """
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None
     key = role_named(value)
     if key is not None:
         return RoleInfo(key, PREDEFINED[key].id, ROLE_TITLES[key], ROLES[key], CLUSTER_ROLES[key])
     text = str(value).removeprefix("custom-")
+    rows = Role.objects.select_for_update(no_key=True) if keep else Role.objects.all()
     if text.isascii() and text.isdigit() and len(text) < 10:
-        row = Role.objects.filter(pk=int(text)).first()
+        row = rows.filter(pk=int(text)).first()
     else:
-        row = Role.objects.filter(name__same=str(value)[:100]).first()
+        row = rows.filter(name__same=str(value)[:100]).first()
     return info(row) if row else None
 
 

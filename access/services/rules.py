@@ -162,7 +162,7 @@ def snapshot(rule: AccessRule) -> dict[str, object]:
 
 
 def _grantable(actor: Actor, role: str | int, scope: Scope) -> RoleInfo:
-    wanted = find_role(role)
+    wanted = find_role(role, keep=True)
     if wanted is None:
         allowed = sorted(PREDEFINED)
         raise Invalid(FieldError("role", f"unknown role; allowed are {allowed} and your own", role, allowed))

@@ -12,6 +12,7 @@ from access.models import AccessKey, AccessRule, AuditEntry, IdentityProvider, W
 from access.services.access_keys import create_key, renew_key
 from access.services.brand import remove_logo, set_logo
 from access.services.providers import create_provider, update_mappers
+from access.services.roles import create_role
 from access.services.rules import RuleChange, create_rule, delete_rule, update_rule
 from access.services.scopes import root_scope
 from access.services.webhooks import create_webhook, update_webhook
@@ -89,6 +90,17 @@ def test_all_administrators_are_held_in_one_order_before_one_of_them(acme, alice
         act(alice, rule)
     first = next(query["sql"] for query in seen if "FOR UPDATE" in query["sql"] and "access_accessrule" in query["sql"])
     assert ("'administrator'" in first, 'ORDER BY "access_accessrule"."id" ASC' in first) == (True, True)
+
+
+def test_a_role_stays_while_it_is_given_to_somebody(acme, alice, bob):
+    """Who removes it meanwhile waits, and is refused then."""
+    role = create_role(actor=alice, values={"name": "Reader", "permissionSets": ["users"]})
+    with CaptureQueriesContext(connection) as seen:
+        create_rule(actor=alice, subject_kind="user", subject_id=bob.id, role=role.pk, scope=root_scope())
+    asked = [query["sql"] for query in seen]
+    kept = next(at for at, sql in enumerate(asked) if "access_role" in sql and "FOR NO KEY UPDATE" in sql)
+    given = next(at for at, sql in enumerate(asked) if sql.startswith('INSERT INTO "access_accessrule"'))
+    assert kept < given
 
 
 def test_an_old_copy_of_a_key_revives_no_token(acme, bob):

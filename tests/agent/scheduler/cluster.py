@@ -142,8 +142,13 @@ class Cluster:
             settings = replace(settings, actions=actions)
         return Decided(plan(self.snapshot(), now, settings))
 
-    def carry_out(self, decided: Decided) -> None:
-        """What the cluster looks like once the plan is done: evicted pods wait again, bound ones run."""
+    def carry_out(self, decided: Decided, now: int = NOW) -> None:
+        """What the cluster looks like once the plan is done: evicted pods wait again, bound ones run, gangs that are in
+        part since ``now`` are marked."""
+        marks = dict.fromkeys(decided.plan.stale, now) | dict.fromkeys(decided.plan.no_longer_stale)
+        for index, group in enumerate(self.groups):
+            if group.key in marks:
+                self.groups[index] = replace(group, stale_since=marks[group.key])
         gone = {eviction.pod for eviction in decided.plan.evictions}
         binds = {bind.pod: bind for bind in decided.plan.binds}
         for index, pod in enumerate(self.pods):

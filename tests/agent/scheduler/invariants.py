@@ -79,7 +79,7 @@ def _torn(snapshot: Snapshot, decided: Plan, group: PodGroup, places: Places) ->
     active = [pod for pod in mine if pod.uid in places]
     gone = [one for one in decided.evictions if one.pod in {pod.uid for pod in mine} and not one.moved_to]
     counts = Counter(pod.subgroup or group.root.name for pod in active)
-    if active and not satisfied(group.root, counts):
+    if active and not satisfied(group.root, counts) and not _left_over(decided, group, mine):
         yield f"runs in part: {dict(counts)}"
     if gone and group.preemptibility is Preemptibility.NON_PREEMPTIBLE:
         yield "is taken and must not be"
@@ -94,6 +94,17 @@ def _torn(snapshot: Snapshot, decided: Plan, group: PodGroup, places: Places) ->
             yield f"is bound in part: {dict(counts)}"
     if not any(pod.node for pod in mine):
         yield from _scattered(snapshot, group.root, active, places)
+
+
+def _left_over(decided: Plan, group: PodGroup, mine: list[Pod]) -> bool:
+    """Whether it was in part before, nothing is done to it, and it is marked: what is left goes once its grace is over.
+
+    So it ends for a gang of which most were moved, when others came first to the room that was meant for them.
+    """
+    running = Counter(pod.subgroup or group.root.name for pod in mine if pod.status == PodStatus.RUNNING)
+    touched = {one.pod for one in (*decided.binds, *decided.evictions)} & {pod.uid for pod in mine}
+    marked = group.stale_since is not None or group.key in decided.stale
+    return marked and not touched and not satisfied(group.root, running)
 
 
 def _scattered(snapshot: Snapshot, root: SubGroup, active: list[Pod], places: Places) -> Iterable[str]:

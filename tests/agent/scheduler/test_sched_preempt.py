@@ -60,3 +60,17 @@ def test_the_right_node_is_emptied():
     cluster = Cluster().node("n1", 2).node("n2", 2).queue("a", 4)
     cluster.job("one", "a", on="n1").job("two", "a", on="n1").job("big", "a", gpus=2, on="n2", priority=60)
     assert cluster.job("new", "a", gpus=2, priority=75).plan("preempt").evicted == {"one-0", "two-0"}
+
+
+@pytest.mark.parametrize("places", [["n1", "n1", "n2"], ["n1", "n2", "n1"], ["n2", "n1", "n1"]])
+def test_no_surplus_stays_behind_when_its_gang_goes(places):
+    """Two of three are needed, and their node is taken: the third would run alone, wherever it is."""
+    cluster = Cluster().node("n1", 2).node("n2", 1).queue("a", 8).job("low", "a", pods=3, on=places, least=2)
+    assert cluster.job("new", "a", gpus=2, priority=75).plan("preempt").evicted == {"low-0", "low-1", "low-2"}
+
+
+def test_a_surplus_goes_alone_where_that_is_enough():
+    cluster = (
+        Cluster().node("n1", 2).node("n2", 1).queue("a", 8).job("low", "a", pods=3, on=["n1", "n1", "n2"], least=2)
+    )
+    assert cluster.job("new", "a", priority=75).plan("preempt").evicted == {"low-2"}

@@ -204,7 +204,7 @@ def churn(name: str, count: int, cycles: int, config: Config) -> dict:
     fill(world, planner)
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(10_000, 100, 50)
     walls, cpus, wrong = [], [], ""
     decided, passes, binds, evictions = Plan(), [0], 0, 0
     for _ in range(cycles):

@@ -4,6 +4,7 @@ Everything happens on the undoable working copy; a failed simulation leaves no t
 keeps its place was never evicted.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agent.domain.pods import PodStatus
@@ -27,18 +28,19 @@ class Outcome:
 
 
 def simulate(context: Context, job: JobState, tasks: list[TaskState], batches: list[Batch]) -> Outcome | None:
-    """The outcome, left standing on the working copy; or None with everything undone."""
+    """The outcome, left standing on the working copy; or None with everything undone.
+
+    A gang that cannot do without the victims goes whole: what it has beyond its minimum on other nodes does not run on
+    without it. All of it may find places again.
+    """
     session = context.session
     mark = session.mark()
-    victims: list[TaskState] = []
-    jobs: dict[JobState, None] = {}
-    for batch in batches:
-        for task in batch.tasks:
-            if task.active:
-                victims.append(task)
-                evict(session, task)
-        jobs[batch.job] = None
-    if not _replay(context, job, tasks, jobs):
+    was_whole = {batch.job: batch.job.root.satisfied for batch in batches}
+    victims = _evict(session, (task for batch in batches for task in batch.tasks))
+    for victim, whole in was_whole.items():
+        if whole and not victim.root.satisfied:
+            victims += _evict(session, victim.root.all_tasks())
+    if not _replay(context, job, tasks, was_whole):
         session.undo(mark)
         return None
     return Outcome(
@@ -46,6 +48,13 @@ def simulate(context: Context, job: JobState, tasks: list[TaskState], batches: l
         [task for task in victims if task.status in (RELEASING, PENDING)],
         [task for task in victims if task.status == PIPELINED],
     )
+
+
+def _evict(session: Session, tasks: Iterable[TaskState]) -> list[TaskState]:
+    found = [task for task in tasks if task.active]
+    for task in found:
+        evict(session, task)
+    return found
 
 
 def evict(session: Session, task: TaskState) -> None:
@@ -59,7 +68,7 @@ def evict(session: Session, task: TaskState) -> None:
         session.move(task, PENDING, None)
 
 
-def _replay(context: Context, job: JobState, tasks: list[TaskState], victims: dict[JobState, None]) -> bool:
+def _replay(context: Context, job: JobState, tasks: list[TaskState], victims: Iterable[JobState]) -> bool:
     """Let the gang and the victims' jobs be placed in their order. False when the gang finds no place."""
     line = JobQueue(
         context.session,

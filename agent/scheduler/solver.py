@@ -6,7 +6,7 @@ the smallest sets of nodes that could hold the gang. Bounds reject almost every 
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from agent.scheduler.context import Context
@@ -136,23 +136,11 @@ class Probe:
         self.rest = [self.base.fits, self.base.total]
         self._rank: dict[int, tuple[int, int, int]] = {}
         self._seen: dict[int, int] = {}
-        self._of: dict[JobState, list[Batch]] = {}
         self.latest: Batch | None = None
-
-    def whole(self, batches: Iterable[Batch]) -> list[Batch]:
-        """The batches, and what their gangs gave up before their last pods: no surplus stays behind without its gang,
-        wherever it runs. One that may stay after all finds its place again when the set is simulated.
-        """
-        chosen = {id(batch): batch for batch in batches}
-        for batch in list(chosen.values()):
-            if batch.core:
-                chosen.update((id(other), other) for other in self._of[batch.job])
-        return list(chosen.values())
 
     def add(self, batch: Batch) -> None:
         """Take one more batch into consideration."""
         self.latest = batch
-        self._of.setdefault(batch.job, []).append(batch)
         self.all.add(batch.tasks)
         amounts: dict[int, int] = {}
         for task in batch.tasks:
@@ -248,7 +236,7 @@ def node_local(probe: Probe) -> Iterator[list[Batch]]:
         index = task.node.index
         seen.add(index)
         if probe.wanted.possible(*probe.base.with_more(probe.extra[index])):
-            yield probe.whole(probe.by_node[index])
+            yield list(probe.by_node[index])
 
 
 def multi_node(probe: Probe) -> Iterator[list[Batch]]:
@@ -269,5 +257,5 @@ def multi_node(probe: Probe) -> Iterator[list[Batch]]:
         for _, _, index in ranked[taken:size]:
             chosen.update((id(batch), batch) for batch in probe.by_node[index])
         taken = size
-        yield probe.whole(chosen.values())
+        yield list(chosen.values())
         step = max(step * 2, 1)

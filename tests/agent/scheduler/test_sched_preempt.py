@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent.domain.groups import SubGroup
 from agent.domain.queues import Queue, Share
 from tests.agent.scheduler.cluster import MINUTE, Cluster
 
@@ -74,3 +75,13 @@ def test_a_surplus_goes_alone_where_that_is_enough():
         Cluster().node("n1", 2).node("n2", 1).queue("a", 8).job("low", "a", pods=3, on=["n1", "n1", "n2"], least=2)
     )
     assert cluster.job("new", "a", priority=75).plan("preempt").evicted == {"low-2"}
+
+
+def test_a_gang_that_can_do_without_a_sub_group_keeps_the_rest():
+    """One of two sub-groups is enough: the other gives its pods, and nobody else is disturbed."""
+    root = SubGroup("root", children=(SubGroup("one", 2), SubGroup("two", 1)), min_subgroup=1)
+    cluster = Cluster().node("n1", 2).node("n2", 1).node("n3", 1).queue("a", 8)
+    places, groups = ["n1", "n1", "n2", "n3"], ["one", "one", "one", "two"]
+    cluster.job("low", "a", pods=4, on=places, root=root, subgroups=groups)
+    decided = cluster.job("new", "a", gpus=2, priority=75).plan("preempt")
+    assert (decided.evicted, decided.moved) == ({"low-0", "low-1"}, {})

@@ -64,7 +64,7 @@ def _compares(row: Any, lookup: str, wanted: Any) -> bool:
         return (value is None) == (wanted is None or wanted)
     if operator == "in":
         return value in wanted
-    return value is not None and wanted is not None and _OPERATORS[operator](value, wanted)
+    return value is not None and _OPERATORS[operator](value, wanted)
 
 
 _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
